@@ -1,0 +1,10 @@
+//! Vedette's detection engine: frames in, alerts out.
+//!
+//! Modules point down this list only:
+//! `engine` (threads, sources, rule reload) → `worker` (one packet's way through the layers) → `detect` → `rule`, `prefilter`
+//! → `app`, `stream`, `flow` → `capture`, `decode` → `packet`, `inspect`, `error` (the shared words).
+//! Nothing here knows of Python; every decoder ends hostile bytes in a parsed value or one named error.
+
+pub mod error;
+pub mod inspect;
+pub mod packet;
