@@ -1,5 +1,6 @@
 //! Link, IP and layer-4 headers: what is delivered, and by which reason the rest is counted.
 
+#![allow(clippy::too_many_lines, clippy::type_complexity)] // tables of cases
 mod support;
 
 use std::net::IpAddr;
@@ -146,7 +147,11 @@ fn what_is_not_a_packet_is_counted_by_its_reason() {
         assert_eq!(reason(&frame(*link, data), true), Some(*expected), "{name}");
     }
     let fragments = [
-        Reason::FragmentBad, Reason::FragmentConflict, Reason::FragmentLimit, Reason::FragmentCut, Reason::FragmentNested,
+        Reason::FragmentBad,
+        Reason::FragmentConflict,
+        Reason::FragmentLimit,
+        Reason::FragmentCut,
+        Reason::FragmentNested,
     ];
     for reason in Reason::ALL.iter().filter(|reason| !fragments.contains(reason)) {
         assert!(cases.iter().any(|case| case.3 == *reason), "{} has a case", reason.name());
@@ -245,7 +250,9 @@ fn a_frame_cut_by_the_capture_is_decoded_as_far_as_it_goes() {
                 assert_eq!(packet.ports(), (40_000, 80));
                 assert_eq!(packet.payload, &ip[40..kept]);
             }
-            Decoded::Packet(packet) => assert_eq!((packet.l4, packet.proto), (L4::Other, 6), "{kept} bytes"),
+            Decoded::Packet(packet) => {
+                assert_eq!((packet.l4, packet.proto), (L4::Other, 6), "{kept} bytes");
+            }
             Decoded::Ignored(reason) => {
                 assert!(kept < 20, "{kept} bytes");
                 assert!(matches!(reason, Reason::IpHeader | Reason::LinkShort));

@@ -35,7 +35,9 @@ impl<'m> Pcap<'m> {
             [0xa1, 0xb2, 0x3c, 0x4d] => (true, 1),
             [0x4d, 0x3c, 0xb2, 0xa1] => (false, 1),
             [a, b, c, d] => {
-                return refuse(format!("begins with {a:02x} {b:02x} {c:02x} {d:02x}, neither a pcap nor a pcapng file does"));
+                return refuse(format!(
+                    "begins with {a:02x} {b:02x} {c:02x} {d:02x}, neither a pcap nor a pcapng file does"
+                ));
             }
         };
         let mut pcap =

@@ -128,7 +128,10 @@ impl<'m> Pcapng<'m> {
                 [0x1a, 0x2b, 0x3c, 0x4d] => true,
                 [0x4d, 0x3c, 0x2b, 0x1a] => false,
                 _ => {
-                    return refuse(format!("byte-order magic {:02x?}, 1a 2b 3c 4d in either order is allowed", &rest[8..12]))
+                    return refuse(format!(
+                        "byte-order magic {:02x?}, 1a 2b 3c 4d in either order is allowed",
+                        &rest[8..12]
+                    ))
                 }
             };
             kind = SECTION_HEADER;
@@ -163,13 +166,16 @@ impl<'m> Pcapng<'m> {
         while options.len() >= 4 {
             let code = self.u16_at(options, 0);
             let len = usize::from(self.u16_at(options, 2));
-            let Some(value) = options.get(4..4 + len).filter(|_| code != 0) else { break };
+            let Some(value) = options.get(4..4 + len).filter(|_| code != 0) else {
+                break;
+            };
             match (code, value) {
                 (9, &[tsresol]) => interface.resolution = resolution(tsresol),
-                (14, &[a, b, c, d, e, f, g, h]) => {
-                    let bytes = [a, b, c, d, e, f, g, h];
-                    interface.offset_s =
-                        if self.big_endian { i64::from_be_bytes(bytes) } else { i64::from_le_bytes(bytes) };
+                (14, value) => {
+                    if let Ok(bytes) = <[u8; 8]>::try_from(value) {
+                        interface.offset_s =
+                            if self.big_endian { i64::from_be_bytes(bytes) } else { i64::from_le_bytes(bytes) };
+                    }
                 }
                 _ => {}
             }
@@ -184,11 +190,7 @@ impl<'m> Pcapng<'m> {
         let Some((header, rest)) = block.body.split_first_chunk::<20>() else {
             return Err(format!("a packet block with {} bytes of fields, it has 20", block.body.len()));
         };
-        let number = if block.kind == OLD_PACKET {
-            u32::from(self.u16_at(header, 0))
-        } else {
-            self.u32_at(header, 0)
-        };
+        let number = if block.kind == OLD_PACKET { u32::from(self.u16_at(header, 0)) } else { self.u32_at(header, 0) };
         let Some(interface) = self.interfaces.get(number as usize).copied() else {
             return Err(format!("a packet of interface {number}, the section describes {}", self.interfaces.len()));
         };

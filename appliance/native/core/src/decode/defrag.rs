@@ -176,7 +176,9 @@ impl Defrag {
 
     fn shrink(&mut self, counters: &mut Counters) {
         while self.memory_bytes > self.memcap_bytes {
-            let Some((key, _)) = self.oldest() else { return };
+            let Some((key, _)) = self.oldest() else {
+                return;
+            };
             self.remove(&key);
             counters.datagrams_evicted += 1;
         }

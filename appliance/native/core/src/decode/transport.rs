@@ -6,6 +6,7 @@
 use super::checksum;
 use super::counters::Reason;
 use super::ip::Datagram;
+use super::read::be32;
 use crate::packet::{ip_proto, TcpHeader, L4};
 
 /// A layer-4 header and what follows it.
@@ -70,8 +71,8 @@ fn tcp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> 
 #[inline]
 fn tcp_options(mut options: &[u8], header: &mut TcpHeader) {
     // RFC 7323 appendix A: the layout nearly every segment of an established connection has.
-    if let [1, 1, 8, 10, a, b, c, d, e, f, g, h] = *options {
-        header.timestamps = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+    if options.len() == 12 && options.starts_with(&[1, 1, 8, 10]) {
+        header.timestamps = be32(options, 4).zip(be32(options, 8));
         return;
     }
     while let [kind, rest @ ..] = options {
@@ -86,9 +87,7 @@ fn tcp_options(mut options: &[u8], header: &mut TcpHeader) {
                 }
                 match (kind, &options[2..len]) {
                     (3, &[shift]) => header.window_scale = Some(shift),
-                    (8, &[a, b, c, d, e, f, g, h]) => {
-                        header.timestamps = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
-                    }
+                    (8, stamps) if stamps.len() == 8 => header.timestamps = be32(stamps, 0).zip(be32(stamps, 4)),
                     _ => {}
                 }
                 options = &options[len..];
@@ -111,8 +110,7 @@ fn udp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> 
     if !none && !sum_holds(datagram, body, verify) {
         return Err(Reason::ChecksumUdp);
     }
-    let l4 =
-        L4::Udp { sport: u16::from_be_bytes([head[0], head[1]]), dport: u16::from_be_bytes([head[2], head[3]]) };
+    let l4 = L4::Udp { sport: u16::from_be_bytes([head[0], head[1]]), dport: u16::from_be_bytes([head[2], head[3]]) };
     Ok((l4, &body[8..]))
 }
 

@@ -1,5 +1,5 @@
 //! What several test files build their input with: packets, capture files, and numbers that only look random.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::many_single_char_names)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vedette_core::decode::checksum;
@@ -153,7 +153,13 @@ pub fn pcap(magic: [u8; 4], link: u32, records: &[(u32, u32, u32, &[u8])]) -> Ve
 
 /// A pcapng block in either byte order.
 pub fn block(big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
-    let order = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+    let order = |n: u32| {
+        if big {
+            n.to_be_bytes()
+        } else {
+            n.to_le_bytes()
+        }
+    };
     let len = 12 + body.len().next_multiple_of(4) as u32;
     let mut out = Vec::new();
     out.extend(order(kind));
@@ -165,7 +171,13 @@ pub fn block(big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
 }
 
 pub fn section(big: bool) -> Vec<u8> {
-    let order = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+    let order = |n: u32| {
+        if big {
+            n.to_be_bytes()
+        } else {
+            n.to_le_bytes()
+        }
+    };
     let mut body = order(0x1a2b_3c4d).to_vec();
     body.extend(if big { [0, 1, 0, 0] } else { [1, 0, 0, 0] });
     body.extend([0xff; 8]);
