@@ -198,32 +198,40 @@ impl<'r> Block<'r> {
         Some(u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec))
     }
 
-    /// The next frame of the block.
+    /// The next frame of the block; `None` at its end, and at anything that does not lie within it.
     #[inline]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
-        loop {
-            let header = self.header()?;
-            let address = self.bytes().get(self.at + HEADER_BYTES..)?.get(..size_of::<libc::sockaddr_ll>())?;
-            // SAFETY: as many bytes as the structure has, any of which are valid values; an unaligned read is asked for.
-            let address = unsafe { address.as_ptr().cast::<libc::sockaddr_ll>().read_unaligned() };
-            self.frames_left -= 1;
+        while let Some(header) = self.header() {
             let at = self.at;
             self.at += header.tp_next_offset as usize;
-            if self.ring.skip_outgoing && address.sll_pkttype == libc::PACKET_OUTGOING {
+            self.frames_left -= 1;
+            let Some((kind, start, end)) = self.frame_at(at, &header) else { break };
+            if self.ring.skip_outgoing && kind == libc::PACKET_OUTGOING {
                 continue;
             }
-            let start = usize::from(header.tp_mac);
-            let data = self.bytes().get(at..)?.get(start..start + header.tp_snaplen as usize)?;
             let tagged = header.tp_status & libc::TP_STATUS_VLAN_VALID != 0;
             return Some(Frame {
                 ts_ns: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
                 link: self.ring.link,
-                data,
+                data: &self.bytes()[start..end],
                 original_len: header.tp_len,
                 source: self.ring.source,
                 kernel_vlan: if tagged { header.hv1.tp_vlan_tci as u16 } else { 0 },
             });
         }
+        self.frames_left = 0;
+        None
+    }
+
+    /// The packet type (`PACKET_HOST` and so on) and where the frame's bytes are.
+    #[inline]
+    fn frame_at(&self, at: usize, header: &libc::tpacket3_hdr) -> Option<(u8, usize, usize)> {
+        let address = self.bytes().get(at + HEADER_BYTES..)?.get(..size_of::<libc::sockaddr_ll>())?;
+        // SAFETY: as many bytes as the structure has, any of which are valid values; an unaligned read is asked for.
+        let address = unsafe { address.as_ptr().cast::<libc::sockaddr_ll>().read_unaligned() };
+        let start = at + usize::from(header.tp_mac);
+        let end = start + header.tp_snaplen as usize;
+        (end <= self.bytes().len()).then_some((address.sll_pkttype, start, end))
     }
 }
 
