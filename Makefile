@@ -49,6 +49,10 @@ bench: setup ## Offline throughput beside Suricata on the same packets and rules
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)
 
+.PHONY: docs
+docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)
+	@$(PY) -m tests.architecture.docs
+
 .PHONY: vectors
 vectors: setup ## Make the test vectors anew and fail when the tree's differ
 	@$(PY) -m tests.vectors.generate && git diff --exit-code -- tests/vectors
