@@ -1,4 +1,4 @@
-"""Ids, pins and tokens have one form, and a secret is never shown. The id's vector comes from `openssl dgst | base32`."""
+"""Ids, pins and tokens have one form, and a secret is never shown. The id vector is from `openssl dgst | base32`."""
 
 from __future__ import annotations
 
