@@ -1,7 +1,7 @@
 """Imports point down, and outsiders know only the wire.
 
-The layers inside `appliance` are a contract of import-linter (pyproject.toml, checked by `make lint` and here); the edge
-rules below need no list of packages, so they cannot go stale.
+The layers inside `appliance` are a contract of import-linter (pyproject.toml, checked by `make lint` and here); the
+edge rules below need no list of packages, so they cannot go stale.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def test_no_import_hides_inside_a_function(path: Path) -> None:
 @pytest.mark.parametrize("package", ["appliance", "collector_client", "appliance.wire", "appliance.wire.snml"])
 def test_a_front_door_loads_nothing_heavy(package: str) -> None:
     """A collector or a laptop must not need the engine or the TPM libraries to read SNML."""
-    code = f"import sys, {package}; print([m for m in ('vedette_engine', 'tpm2_pytss', 'psutil', 'aiohttp') if m in sys.modules])"
+    heavy = ("vedette_engine", "tpm2_pytss", "psutil", "aiohttp")
+    code = f"import sys, {package}; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
 
