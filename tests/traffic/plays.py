@@ -6,8 +6,8 @@ must be found in it.
 
 from __future__ import annotations
 
-import services
-from lab import Lab
+from tests.traffic import services
+from tests.traffic.lab import Lab
 
 ATTACKER, OUT_CLIENT, OUT_WEB, OUT_DNS = "198.51.100.66", "198.51.100.20", "198.51.100.80", "198.51.100.53"
 DESK, WEB, FILES = "192.0.2.20", "192.0.2.80", "192.0.2.139"

@@ -1,6 +1,6 @@
 """Record the captures of this folder anew: real programs in two network namespaces, one small pcap per scenario.
 
-    sudo python tests/traffic/record.py [NAME...]
+    sudo .venv/bin/python -m tests.traffic.record [NAME...]
 
 Needs root and the Debian packages that scenarios.py names, plus tcpdump, ethtool and iproute2. Writes pcaps/NAME.pcap
 and the facts of MANIFEST.toml (digest, sizes, exact program versions); what must be found comes from the table in
@@ -20,8 +20,8 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from lab import HOME_NET, Lab, LabError
-from scenarios import SCENARIOS, Scenario
+from tests.traffic.lab import HOME_NET, Lab, LabError
+from tests.traffic.scenarios import SCENARIOS, Scenario
 
 HERE = Path(__file__).parent
 MANIFEST = HERE / "MANIFEST.toml"

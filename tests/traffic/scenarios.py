@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import plays
-from lab import Lab
-from plays import ATTACKER, ATTACKER6, DESK, FILES, OUT_DNS, OUT_WEB, WEB, WEB6
+from tests.traffic import plays
+from tests.traffic.lab import Lab
+from tests.traffic.plays import ATTACKER, ATTACKER6, DESK, FILES, OUT_DNS, OUT_WEB, WEB, WEB6
 
 Expected = tuple[int, str, str, int]
 

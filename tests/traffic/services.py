@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab import Lab
+from tests.traffic.lab import Lab
 
 NGINX_CONF = """daemon off; worker_processes 1; pid {scratch}/nginx.pid; error_log stderr warn; user root;
 events {{ worker_connections 64; }}

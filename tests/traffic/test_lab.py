@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab import Lab, LabError
+from tests.traffic.lab import Lab, LabError
 
 MISSING = [tool for tool in ("ip", "ethtool", "tcpdump", "ss", "sysctl") if shutil.which(tool) is None]
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.root,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
@@ -24,11 +24,17 @@ def namespaces() -> list[str]:
 
 
 def test_failure_inside_a_lab_ends_its_programs_and_removes_its_namespaces(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="false: ended with 1"), Lab(tmp_path) as lab:
-        sleeper = lab.start("home", "sleep", "100")
-        assert len(namespaces()) == 2
-        lab.run("outside", "false")
-    assert sleeper.poll() is not None
+    started = []
+
+    def play() -> None:
+        with Lab(tmp_path) as lab:
+            started.append(lab.start("home", "sleep", "100"))
+            assert len(namespaces()) == 2
+            lab.run("outside", "false")
+
+    with pytest.raises(LabError, match="false: ended with 1"):
+        play()
+    assert started[0].poll() is not None
     assert namespaces() == []
 
 
@@ -45,5 +51,5 @@ def test_what_crosses_the_wire_is_recorded(tmp_path: Path) -> None:
 
 
 def test_server_that_does_not_start_is_named(tmp_path: Path) -> None:
-    with Lab(tmp_path) as lab, pytest.raises(LabError, match="false on .* ended with 1"):
+    with Lab(tmp_path) as lab, pytest.raises(LabError, match=r"false on .* ended with 1"):
         lab.start("home", "false", ports=(("tcp", 1),))

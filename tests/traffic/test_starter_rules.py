@@ -1,7 +1,7 @@
-"""The starter rules find what is bad in the recorded traffic and are silent on the rest; the captures are those recorded.
+"""The starter rules find what is bad in the recorded traffic and are silent on the rest; the captures are the recorded.
 
-The manifest is the table of cases. What is counted are alerts per (sid, source, destination): a rule of the manifest must
-fire at least as often as it says, any other alert is a failure.
+The manifest is the table of cases. What is counted are alerts per (sid, source, destination): a rule of the manifest
+must fire at least as often as it says, any other alert is a failure.
 """
 
 from __future__ import annotations
