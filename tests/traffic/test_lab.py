@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.traffic.lab import Lab, LabError
 
 MISSING = [tool for tool in ("ip", "ethtool", "tcpdump", "ss", "sysctl") if shutil.which(tool) is None]
