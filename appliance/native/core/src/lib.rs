@@ -6,5 +6,7 @@
 //! Nothing here knows of Python; every decoder ends hostile bytes in a parsed value or one named error.
 
 pub mod error;
+pub mod flow;
 pub mod inspect;
 pub mod packet;
+pub mod stream;
