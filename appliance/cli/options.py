@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from appliance.errors import ApplianceError
+
+DEFAULT_CONFIG = Path("/etc/vedette/vedette.toml")
 
 EXIT_CODES = """\
 exit codes:
@@ -44,6 +47,13 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--matcher", choices=("vectorscan", "aho-corasick"), help="pattern matcher (default: the fastest built in)"
+    )
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """The option that names the configuration file."""
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, default=DEFAULT_CONFIG, help=f"configuration (default: {DEFAULT_CONFIG})"
     )
 
 

@@ -35,12 +35,6 @@ MAX_CERTS_BYTES = 64 * 1024
 SENSOR_URN = "urn:vedette:sensor:"
 ASSURANCE_URN = "urn:vedette:assurance:"
 
-TOKEN_UNKNOWN = "310 AUTH_TOKEN_UNKNOWN"  # noqa: S105 - a code, not a secret
-TOKEN_USED = "311 AUTH_TOKEN_USED"  # noqa: S105 - a code, not a secret
-TOKEN_EXPIRED = "312 AUTH_TOKEN_EXPIRED"  # noqa: S105 - a code, not a secret
-KEY_REFUSED = "313 AUTH_KEY_REFUSED"
-CSR_MALFORMED = "403 INPUT_MALFORMED"
-
 _SENSOR_ID = re.compile(r"s-[a-z2-7]{20}", re.ASCII)
 _PIN = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TOKEN_ID = re.compile(r"t-[a-z2-7]{12}", re.ASCII)

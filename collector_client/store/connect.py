@@ -1,7 +1,7 @@
 """Opening the store's files: names, pragmas, and the one writer's lock.
 
 Rules of this file: every connection of the collector is made here. WAL with synchronous=FULL: a commit is on disk when
-it returns. `wal_autocheckpoint` is 20 000 pages because the default of 1 000 made large stores ten times slower to fill.
+it returns. `wal_autocheckpoint` is 20 000 pages because the default of 1 000 made large stores far slower to fill.
 """
 
 from __future__ import annotations

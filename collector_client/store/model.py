@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from appliance.wire.session import Loss
+
 if TYPE_CHECKING:
     from appliance.wire.snml import Event, Sensor
+
+__all__ = ["BatchToStore", "Loss", "Rejected", "Stored", "StoredEvent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,6 @@ class Rejected:
     came: str
     allowed: str
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Numbers the sensor says it will never send, both ends included, and why (`spool-full`, `damaged`)."""
-
-    first_seq: int
-    last_seq: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

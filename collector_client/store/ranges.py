@@ -79,7 +79,7 @@ def add(control: sqlite3.Connection, sensor_id: str, epoch: int, kind: str, inte
 
 
 def accounted_to(control: sqlite3.Connection, sensor_id: str, epoch: int, first_seq: int) -> int:
-    """The end of the unbroken run of accounted numbers that begins at `first_seq`; one less than it if it is missing."""
+    """The end of the unbroken run of accounted numbers that begins at `first_seq`; one less if that one is missing."""
     row = control.execute(
         "SELECT last_seq FROM sequence_ranges WHERE sensor_id = ? AND epoch = ? AND kind = ? AND first_seq <= ?"
         " ORDER BY first_seq DESC LIMIT 1",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from appliance.wire.snml import Event, Sensor
@@ -20,9 +20,9 @@ EVENT_COLUMNS = (
 
 def event_columns(event: Event) -> tuple[object, ...]:
     """The values of `EVENT_COLUMNS`, in that order. `gid` is 1 and `sid`, `rev` are 0 where the event does not say."""
-    rule, flow, header = event.rule, event.flow, network_header(event)
-    layer4 = getattr(header, "l4", None)
-    event_id = event.event_id
+    rule, flow, event_id = event.rule, event.flow, event.event_id
+    src_ip, dst_ip, proto = event.endpoints or (None, None, None)
+    transport = event.transport
     return (
         event.timestamp_ns,
         rule.gid if rule else 1,
@@ -31,23 +31,16 @@ def event_columns(event: Event) -> tuple[object, ...]:
         event.signature.text,
         event.signature.class_,
         event.signature.priority,
-        getattr(header, "proto", None),
-        getattr(header, "saddr", None),
-        getattr(layer4, "sport", None),
-        getattr(header, "daddr", None),
-        getattr(layer4, "dport", None),
+        proto,
+        src_ip,
+        getattr(transport, "sport", None),
+        dst_ip,
+        getattr(transport, "dport", None),
         flow.flow_id if flow else None,
         flow.community_id if flow else None,
         flow.app_proto if flow else None,
         event_id.uuid if event_id else None,
     )
-
-
-def network_header(event: Event) -> Any:
-    """The IPv4 header of the packet, or the IPv6 header from its extension, or None for an undecoded packet."""
-    if hasattr(event.packet, "saddr"):
-        return event.packet
-    return next((extension for extension in event.extensions if hasattr(extension, "saddr")), None)
 
 
 def describe_sensor(sensor: Sensor) -> str:

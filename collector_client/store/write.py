@@ -31,6 +31,7 @@ from collector_client.store import insert, ranges
 from collector_client.store.clock import Clock
 from collector_client.store.connect import (
     lock_for_writing,
+    month_path,
     month_of,
     months_present,
     open_control,
@@ -112,6 +113,25 @@ class Writer:
             insert.quarantine_row(
                 self._open_month(month_of(received_ns)), None, record, sensor_id, None, received_ns, refused
             )
+
+    def drop_month(self, month: str) -> None:
+        """Delete one month's alerts for good. Their numbers stay known, so a late resend does not bring them back.
+
+        Raises:
+            StoreError: a file cannot be removed.
+        """
+        with self._mutex, translated(str(month_path(self._directory, month))):
+            if self._is_open(month) and self._month:
+                self._month[1].close()
+                self._month = None
+            self._catch_up()
+            if self._is_open(month) and self._month:
+                self._month[1].close()
+                self._month = None
+            path = month_path(self._directory, month)
+            for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                name.unlink(missing_ok=True)
+            self._control.execute("DELETE FROM months WHERE month = ?", (month,))
 
     def _store_group(self, month: str, batches: Sequence[BatchToStore]) -> list[Stored]:
         alerts = self._open_month(month)
@@ -247,7 +267,11 @@ class Writer:
         """Apply to control the batches that a month committed and control did not."""
         if not self._behind:
             return
-        for month in months_present(self._directory):
+        present = months_present(self._directory)
+        for (gone,) in self._control.execute("SELECT month FROM months").fetchall():
+            if gone not in present:
+                self._control.execute("DELETE FROM months WHERE month = ?", (gone,))
+        for month in present:
             alerts = self._open_month(month)
             row = self._control.execute("SELECT applied_batch_id FROM months WHERE month = ?", (month,)).fetchone()
             self._control.execute("BEGIN IMMEDIATE")

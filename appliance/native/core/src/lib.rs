@@ -5,6 +5,8 @@
 //! → `app`, `stream`, `flow` → `capture`, `decode` → `packet`, `inspect`, `error` (the shared words).
 //! Nothing here knows of Python; every decoder ends hostile bytes in a parsed value or one named error.
 
+pub mod capture;
+pub mod decode;
 pub mod error;
 pub mod inspect;
 pub mod packet;
