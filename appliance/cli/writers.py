@@ -17,7 +17,7 @@ from appliance.engine.alerting import EventBuilder
 from appliance.engine.eve import Sources, eve_line
 from appliance.engine.replay import AlertWriter
 from appliance.engine.text import text_line
-from appliance.wire.snml import Sensor, encode_message_from_fragments
+from appliance.wire.snml import Detail, Encoding, Sensor, encode_message_from_fragments
 
 EVENTS_PER_DOCUMENT = 500
 
@@ -57,8 +57,7 @@ class SnmlWriter:
         self._out, self._rules = out, rules
         hostname = platform.node() or "localhost"
         self._builders = [
-            EventBuilder("replay", Sensor(encoding="base64", detail="full", hostname=hostname, file=name))
-            for name in files
+            EventBuilder("replay", Sensor(Encoding.BASE64, Detail.FULL, hostname=hostname, file=name)) for name in files
         ]
         self._held: list[Detection] = []
         self._numbers = 0
