@@ -1,7 +1,8 @@
 """kill -9 of either side at any moment: afterwards every event the engine reports is in the collector's store, once.
 
 The engine is deterministic, so what it reports is known beforehand: `vedette replay` over the same files and rules.
-Real processes, real TLS, real SQLite. The moments come from a seeded generator; waiting for them is the only use of time.
+Real processes, real TLS, real SQLite. The moments come from a seeded generator; waiting for them is the only use of
+time.
 """
 
 from __future__ import annotations
