@@ -7,6 +7,7 @@
 
 pub mod capture;
 pub mod decode;
+pub mod engine;
 pub mod error;
 pub mod flow;
 pub mod inspect;
