@@ -5,8 +5,10 @@
 //! → `app`, `stream`, `flow` → `capture`, `decode` → `packet`, `inspect`, `error` (the shared words).
 //! Nothing here knows of Python; every decoder ends hostile bytes in a parsed value or one named error.
 
+pub mod app;
 pub mod error;
 pub mod flow;
 pub mod inspect;
 pub mod packet;
 pub mod stream;
+pub mod worker;
