@@ -186,6 +186,22 @@ impl<T> FlowTable<T> {
         flow
     }
 
+    /// Take a flow out of its slot for a while, to work on it with the table at hand; [`FlowTable::lower`] puts it back. Between the two
+    /// the table must not be asked for this flow.
+    pub fn lift(&mut self, slot: Slot) -> Box<Flow<T>> {
+        self.slab[slot as usize].take().expect("slot of a living flow")
+    }
+
+    /// Put a lifted flow back.
+    pub fn lower(&mut self, slot: Slot, flow: Box<Flow<T>>) {
+        self.slab[slot as usize] = Some(flow);
+    }
+
+    /// Visit every flow.
+    pub fn for_each(&mut self, mut visit: impl FnMut(&mut Flow<T>)) {
+        self.slab.iter_mut().flatten().for_each(|flow| visit(flow));
+    }
+
     fn append(&mut self, slot: Slot) {
         let class = usize::from(self.get_mut(slot).class);
         let tail = self.lists[class].tail;

@@ -30,6 +30,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct TcpSession {
     state: TcpState,
+    established: bool,
     halves: [HalfStream; 2],
     scale: [Option<u8>; 2],
     recent_ts: [Option<u32>; 2],
@@ -50,6 +51,7 @@ impl TcpSession {
     pub fn new(depth: u64) -> Self {
         Self {
             state: TcpState::Listen,
+            established: false,
             halves: [HalfStream::default(), HalfStream::default()],
             scale: [None; 2],
             recent_ts: [None; 2],
@@ -69,6 +71,7 @@ impl TcpSession {
         // Scales are unknown: the widest window loses nothing.
         session.scale = [Some(MAX_SCALE); 2];
         session.state = TcpState::Established;
+        session.established = true;
         session
     }
 
@@ -86,9 +89,9 @@ impl TcpSession {
         self.state
     }
 
-    /// The handshake was whole.
+    /// The handshake was whole (and stays so after the end; a refused connection never was).
     pub fn established(&self) -> bool {
-        self.state >= TcpState::Established
+        self.established
     }
 
     /// One direction.
@@ -110,6 +113,7 @@ impl TcpSession {
         match next_state(self.state, event) {
             Some(next) => {
                 self.state = next;
+                self.established |= next == TcpState::Established;
                 true
             }
             None => false,
@@ -287,11 +291,9 @@ impl TcpSession {
         ended
     }
 
-    /// Directions that have not been told as ended; they count as told from now on.
-    pub fn end_all(&mut self) -> [bool; 2] {
-        let open = [!self.fin_told[0], !self.fin_told[1]];
-        self.fin_told = [true; 2];
-        open
+    /// Whether a direction was still open; it counts as ended from now on.
+    pub fn end(&mut self, direction: Direction) -> bool {
+        !std::mem::replace(&mut self.fin_told[direction as usize], true)
     }
 
     /// Give everything that waits back to the budget.
