@@ -8,3 +8,5 @@
 pub mod error;
 pub mod inspect;
 pub mod packet;
+pub mod prefilter;
+pub mod rule;
