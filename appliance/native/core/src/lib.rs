@@ -13,5 +13,7 @@ pub mod error;
 pub mod flow;
 pub mod inspect;
 pub mod packet;
+pub mod prefilter;
+pub mod rule;
 pub mod stream;
 pub mod worker;
