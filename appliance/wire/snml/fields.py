@@ -127,6 +127,16 @@ def pattern_reader(pattern: re.Pattern[str], allowed: str, code: RejectCode = Re
     return read
 
 
+def is_word(text: str) -> bool:
+    """Whether `text` may stand where a word is asked for."""
+    return _WORD.fullmatch(text) is not None
+
+
+def is_fact_name(text: str) -> bool:
+    """Whether `text` may name a fact."""
+    return _FACT_NAME.fullmatch(text) is not None
+
+
 def _where(element: str, name: str) -> str:
     return f"{element} {name}" if name else element
 

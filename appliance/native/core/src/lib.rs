@@ -8,5 +8,7 @@
 pub mod capture;
 pub mod decode;
 pub mod error;
+pub mod flow;
 pub mod inspect;
 pub mod packet;
+pub mod stream;
