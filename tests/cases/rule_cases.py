@@ -42,7 +42,7 @@ def threshold(sid: int, kind: str, count: int, seconds: int) -> str:
 CASES = (
     Case(
         "content-positions",
-        "offset, depth, distance and within at their exact bounds (odd sids match) and one byte short (even ones do not).",
+        "offset, depth, distance and within at their exact bounds (odd sids) and one byte short of them (even sids).",
         (
             rule(1, 'content:"abc"; offset:4; depth:3;', UDP_9999),
             rule(2, 'content:"abc"; offset:5;', UDP_9999),
@@ -125,7 +125,7 @@ CASES = (
     ),
     Case(
         "threshold-types",
-        "Twenty datagrams, half a second apart: limit tells the first of each window (which includes its last instant), "
+        "Twenty datagrams, half a second apart: limit tells the first of each window (its last instant is inside), "
         "threshold every fifth, both one.",
         (
             threshold(1, "limit", 2, 60),
