@@ -19,6 +19,7 @@ from appliance.wire.snml.packet import (
 )
 from appliance.wire.snml.parse import Limits
 from appliance.wire.snml.reject import RejectCode, SnmlError
+from appliance.wire.snml.sanitize import Sanitizer
 
 __all__ = [
     "DTD_PATH",
@@ -42,6 +43,7 @@ __all__ = [
     "Reference",
     "RejectCode",
     "Rule",
+    "Sanitizer",
     "Sensor",
     "Sequence",
     "Signature",

@@ -127,6 +127,16 @@ def pattern_reader(pattern: re.Pattern[str], allowed: str, code: RejectCode = Re
     return read
 
 
+def is_word(text: str) -> bool:
+    """Whether `text` may stand where a word is asked for."""
+    return _WORD.fullmatch(text) is not None
+
+
+def is_fact_name(text: str) -> bool:
+    """Whether `text` may name a fact."""
+    return _FACT_NAME.fullmatch(text) is not None
+
+
 def _where(element: str, name: str) -> str:
     return f"{element} {name}" if name else element
 
@@ -158,6 +168,17 @@ def masked_ipv4(element: str, name: str, text: str) -> str | None:
 def masked_ipv6(element: str, name: str, text: str) -> str | None:
     """An IPv6 address, or None for the mask."""
     return None if text == MASKED_V6 else ipv6(element, name, text)
+
+
+def token(*words: str) -> Reader:
+    """A reader of a closed list of words."""
+
+    def read(element: str, name: str, text: str) -> str:
+        if text in words:
+            return text
+        raise SnmlError(RejectCode.TOKEN, f'{element} {name}="{text}"', " or ".join(words))
+
+    return read
 
 
 word = pattern_reader(_WORD, "a word of at most 64 letters, digits and . _ : + -")

@@ -1,7 +1,8 @@
 """The closed catalogue of answers to an SNML document, and the one error that the decoder raises.
 
 Rules of this file: the three groups and their numbers are those of the 2001 collector (AUTH 3xx, THROTTLE 5xx, INPUT
-4xx). Finer codes of ours stand below one of them: number = 2001 number x 100 + n. Append only; a number that has been
+4xx). Finer codes of ours stand below one of them: number = 2001 number x 100 + n,
+n below 50 (from 50 on stand the session's own). Append only; a number that has been
 on the wire is never used again. Each code has an HTTP status, one doc line and one example; the README's table is
 checked against it.
 """
