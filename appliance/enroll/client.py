@@ -118,6 +118,8 @@ def standing(folder: IdentityFolder, pin: str, clock: Clock) -> SensorCertificat
     Raises:
         KeyFileError: there is a key that must not or cannot be used; it is not replaced silently.
     """
+    if not folder.key_path.exists():
+        return None
     try:
         identity = folder.load()
         root = pinned_root(parse_pem(str(folder.ca_path), read_small(folder.ca_path)), pin)
@@ -172,7 +174,7 @@ def _enroll_at(
     if root is None:
         raise WrongPinError(
             f"{url}: none of the {len(authorities)} CAs it offers has the pinned key {plan.pin[:16]}…",
-            advice="compare [collector] ca_pin with what `vedette-collector init` printed; if equal, somebody is in between",
+            advice="compare [collector] ca_pin with what `vedette-collector init` printed; if equal, beware of a middleman",
         )
     # Only what hangs below the pinned root is kept; whatever else came is forgotten.
     trusted = [root, *(ca for ca in authorities if ca != root and chain_to(root, ca, authorities) is not None)]

@@ -168,7 +168,7 @@ class HttpsConnection:
         deadline_s = self._monotonic_s() + self._timeout_s
         parts: list[bytes] = []
         size = 0
-        # `peek` waits for one packet at most, and `read` of what was peeked for none: so the deadline is looked at often.
+        # `peek` waits for one packet at most, `read` of what was peeked for none: the deadline is looked at often.
         while response.length != 0 and (ready := len(response.peek(_CHUNK_BYTES))):
             parts.append(response.read(ready))
             size += len(parts[-1])
