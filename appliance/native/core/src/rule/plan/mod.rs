@@ -159,7 +159,8 @@ impl<'r> Builder<'r> {
     }
 
     fn add_transaction(&mut self, index: u32, rule: &Rule, direction: Direction) {
-        let stage = rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
+        let stage =
+            rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
         let program = self.program(index, Scope::Transaction, Some(direction), stage);
         match fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
             Some((buffer, bytes, nocase)) => {
