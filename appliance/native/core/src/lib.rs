@@ -5,6 +5,7 @@
 //! → `app`, `stream`, `flow` → `capture`, `decode` → `packet`, `inspect`, `error` (the shared words).
 //! Nothing here knows of Python; every decoder ends hostile bytes in a parsed value or one named error.
 
+pub mod detect;
 pub mod error;
 pub mod inspect;
 pub mod packet;
