@@ -31,8 +31,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "enroll",
         help="get this sensor's certificate from the collector",
-        description="Make a key, check the collector against its pin, and exchange the one-time token for a certificate."
-        " May be repeated: what is done stays done.",
+        description="Make a key, check the collector against its pin, and exchange the one-time token for a"
+        " certificate. May be repeated: what is done stays done.",
         epilog=EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=formatter,
     )
@@ -58,7 +58,11 @@ def run(args: argparse.Namespace) -> int:
         wipe(Path(config.collector.token_file))
     certificate = done.certificate
     if args.json:
-        print(json.dumps({"sensor_id": certificate.sensor_id, "assurance": certificate.assurance, "already": done.already}))
+        print(
+            json.dumps(
+                {"sensor_id": certificate.sensor_id, "assurance": certificate.assurance, "already": done.already}
+            )
+        )
     else:
         verb = "already enrolled" if done.already else "enrolled"
         print(f"{verb} as {certificate.sensor_id} (assurance: {certificate.assurance})")

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "status",
         help="what the running sensor says of itself",
-        description="Ask the running daemon over its local socket. Exit 1 when it reports a problem.",
+        description="Ask the running daemon over its local socket. Exit 1 when a finding is critical.",
         epilog=EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=formatter,
     )
@@ -48,7 +48,12 @@ def run(args: argparse.Namespace) -> int:
             for name, value in values.items():
                 if not isinstance(value, dict):
                     print(f"  {name:22} {shown(value)}")
-    return 1 if any(finding.get("level") == "problem" for finding in status.get("findings", [])) else 0
+    findings = status.get("findings", [])
+    for finding in findings:
+        print(f"{finding['severity']:8}  {finding['check']}: {finding['text']}")
+        if finding["advice"] and finding["severity"] != "ok":
+            print(f"{'':8}  -> {finding['advice']}")
+    return 1 if any(finding["severity"] == "critical" for finding in findings) else 0
 
 
 def shown(value: object) -> str:

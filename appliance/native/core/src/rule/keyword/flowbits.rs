@@ -22,6 +22,15 @@ impl Names {
         next
     }
 
+    /// For each bit, the bit of the same name in `other`.
+    pub fn translate(&self, other: &Self) -> Vec<Option<u32>> {
+        let mut table = vec![None; self.0.len()];
+        for (name, &bit) in &self.0 {
+            table[bit as usize] = other.0.get(name).copied();
+        }
+        table
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
