@@ -152,6 +152,9 @@ pub struct FlowView<'a> {
     pub established: bool,
     /// The application protocol.
     pub app: AppProto,
+    /// TCP, in [`Inspector::packet`]: this packet's payload was taken into the stream, so that it comes (or came) through
+    /// [`Inspector::stream`]. Stream rules fall back to the packet's payload when it was not (no handshake seen, out of window).
+    pub payload_in_stream: bool,
     /// Detection's own notes.
     pub scratch: &'a mut FlowScratch,
 }

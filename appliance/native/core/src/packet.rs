@@ -4,20 +4,20 @@
 
 use std::net::IpAddr;
 
-/// How the bytes of a frame begin (the subset of LINKTYPE_* values that the engine decodes).
+/// How the bytes of a frame begin (the subset of `LINKTYPE_*` values that the engine decodes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkType {
-    /// LINKTYPE_NULL (0): 4-byte address family in host order of the writer.
+    /// `LINKTYPE_NULL` (0): 4-byte address family in host order of the writer.
     Null,
-    /// LINKTYPE_ETHERNET (1).
+    /// `LINKTYPE_ETHERNET` (1).
     Ethernet,
-    /// LINKTYPE_RAW (101) and DLT_RAW (12): an IPv4 or IPv6 header comes first.
+    /// `LINKTYPE_RAW` (101) and `DLT_RAW` (12): an IPv4 or IPv6 header comes first.
     Raw,
-    /// LINKTYPE_LINUX_SLL (113).
+    /// `LINKTYPE_LINUX_SLL` (113).
     LinuxSll,
-    /// LINKTYPE_LINUX_SLL2 (276).
+    /// `LINKTYPE_LINUX_SLL2` (276).
     LinuxSll2,
-    /// LINKTYPE_PPP (9).
+    /// `LINKTYPE_PPP` (9).
     Ppp,
     /// Anything else: counted as not decoded.
     Unknown(u16),
@@ -75,7 +75,7 @@ pub struct TcpHeader {
     pub urgent: u16,
     /// Window scale option, when present.
     pub window_scale: Option<u8>,
-    /// Timestamps option (TSval, TSecr), when present.
+    /// Timestamps option (`TSval`, `TSecr`), when present.
     pub timestamps: Option<(u32, u32)>,
 }
 

@@ -1,0 +1,65 @@
+# Vedette's one interface: `make help` is the manual, and CI runs nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+CARGO := cargo
+NATIVE := appliance/native
+
+.PHONY: help
+help: ## This page
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what is needed and build the engine (as root: Debian packages too); quiet when nothing is to do
+	@.ci/setup
+
+.PHONY: setup-test
+setup-test: setup
+	@.ci/setup --with-test-packages
+
+.PHONY: demo
+demo: setup ## The main job on this machine: collector, sensor, recorded traffic, alerts; prints the page's address
+	@$(PY) -m tests.demo
+
+.PHONY: test
+test: setup-test ## All tests, from nothing, with the network cut off
+	@.ci/offline $(CARGO) test --manifest-path $(NATIVE)/Cargo.toml --release --locked --offline -p vedette-core --quiet
+	@.ci/offline $(PY) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
+	@$(CARGO) fmt --manifest-path $(NATIVE)/Cargo.toml --all --check
+	@$(CARGO) clippy --manifest-path $(NATIVE)/Cargo.toml --release --locked --all-targets --quiet -- -D warnings
+
+.PHONY: fmt
+fmt: setup ## Reformat Python and Rust
+	@$(VENV)/bin/ruff check --fix-only -q . ; $(VENV)/bin/ruff format .
+	@$(CARGO) fmt --manifest-path $(NATIVE)/Cargo.toml --all
+
+.PHONY: bench
+bench: setup ## Offline throughput beside Suricata on the same packets and rules (medians of interleaved runs)
+	@$(PY) -m tests.bench.bench $(ARGS)
+
+.PHONY: conformance
+conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
+	@$(PY) -m tests.conformance.run $(ARGS)
+
+.PHONY: docs
+docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)
+	@$(PY) -m tests.architecture.docs
+
+.PHONY: vectors
+vectors: setup ## Make the test vectors anew and fail when the tree's differ
+	@$(PY) -m tests.vectors.generate && git diff --exit-code -- tests/vectors
+
+.PHONY: ci
+ci: lint test ## What CI runs
+
+.PHONY: clean
+clean: ## Remove what the other targets made in the tree
+	@rm -rf $(VENV) $(NATIVE)/target build dist *.egg-info demo-data

@@ -1,0 +1,103 @@
+"""The local status socket: whoever connects gets one JSON object and the end of the stream.
+
+Rules of this file: nothing is read from the caller, so nothing can be asked for; the socket is for the owner alone
+(0600); a caller that does not read is dropped after `SEND_TIMEOUT_S`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import EnvironmentFault
+
+SEND_TIMEOUT_S = 2.0
+MAX_STATUS_BYTES = 1 << 20
+MAX_SOCKET_PATH = 107
+"""sun_path of sockaddr_un holds 108 bytes with its terminator (unix(7))."""
+
+
+class StatusServer:
+    """Answers each connection with what `status()` returns at that moment."""
+
+    def __init__(self, path: Path, status: Callable[[], Mapping[str, Any]]) -> None:
+        """Bind the socket.
+
+        Raises:
+            EnvironmentFault: the socket cannot be made there.
+        """
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+            raise EnvironmentFault(
+                f"status socket {path}: {len(os.fsencode(path))} bytes of path came, {MAX_SOCKET_PATH} were allowed",
+                advice="Choose a shorter [sensor] state_dir.",
+            )
+        self._path = path
+        self._status = status
+        self._closing = False
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            before = os.umask(0o177)
+            try:
+                self._listener.bind(str(path))
+            finally:
+                os.umask(before)
+            self._listener.listen(8)
+        except OSError as error:
+            self._listener.close()
+            raise EnvironmentFault(f"status socket {path}: {error.strerror or error}") from error
+        self._thread = threading.Thread(target=self._serve, name="status", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._closing = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        if self._thread.is_alive():
+            self._thread.join(SEND_TIMEOUT_S * 2)
+        self._path.unlink(missing_ok=True)
+
+    def _serve(self) -> None:
+        while not self._closing:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(SEND_TIMEOUT_S)
+                connection.sendall(json.dumps(self._status()).encode())
+
+
+def ask_status(path: Path, timeout_s: float = 5.0) -> dict[str, Any]:
+    """What the daemon at this socket says of itself.
+
+    Raises:
+        EnvironmentFault: nobody answers there, or not with a status.
+    """
+    received = bytearray()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect(str(path))
+            while (piece := connection.recv(65536)) and len(received) <= MAX_STATUS_BYTES:
+                received += piece
+        answer = json.loads(received)
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(
+            f"status socket {path}: {error}", advice="Is `vedette run` running with this configuration?"
+        ) from error
+    if not isinstance(answer, dict):
+        raise EnvironmentFault(f"status socket {path}: {type(answer).__name__} came, an object was allowed")
+    return answer

@@ -1,0 +1,134 @@
+//! TCP (RFC 9293), UDP (RFC 768), `ICMPv4` (RFC 792) and `ICMPv6` (RFC 4443) headers.
+//!
+//! Rules of this file: one pass over one header; a header that the datagram cannot hold is refused by reason, one that only
+//! the capture cut becomes [`L4::Other`]. Checksums are checked on whole datagrams only.
+
+use super::checksum;
+use super::counters::Reason;
+use super::ip::Datagram;
+use super::read::be32;
+use crate::packet::{ip_proto, TcpHeader, L4};
+
+/// A layer-4 header and what follows it.
+pub type Layer4<'a> = (L4, &'a [u8]);
+
+/// Decodes the upper layer of a whole datagram.
+#[inline]
+pub fn parse<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
+    let parsed = match (datagram.proto, datagram.ip[0] >> 4) {
+        (ip_proto::TCP, _) => tcp(datagram, verify),
+        (ip_proto::UDP, _) => udp(datagram, verify),
+        (ip_proto::ICMP, 4) | (ip_proto::ICMPV6, 6) => icmp(datagram, verify),
+        _ => Ok((L4::Other, datagram.body)),
+    };
+    match parsed {
+        Err(Reason::TcpHeader | Reason::UdpHeader | Reason::IcmpHeader) if datagram.cut => {
+            Ok((L4::Other, datagram.body))
+        }
+        other => other,
+    }
+}
+
+/// True when the checksum holds or cannot be told.
+#[inline]
+fn sum_holds(datagram: &Datagram<'_>, covered: &[u8], verify: bool) -> bool {
+    if !verify || datagram.cut || datagram.routed {
+        return true;
+    }
+    let pseudo = checksum::pseudo_header(datagram.src, datagram.dst, datagram.proto, covered.len());
+    checksum::is_valid(checksum::add(pseudo, covered))
+}
+
+#[inline]
+fn tcp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
+    let body = datagram.body;
+    let head: &[u8; 20] = body.first_chunk().ok_or(Reason::TcpHeader)?;
+    let header_len = usize::from(head[12] >> 4) * 4;
+    if header_len < 20 || header_len > body.len() {
+        return Err(Reason::TcpHeader);
+    }
+    if !sum_holds(datagram, body, verify) {
+        return Err(Reason::ChecksumTcp);
+    }
+    let mut header = TcpHeader {
+        sport: u16::from_be_bytes([head[0], head[1]]),
+        dport: u16::from_be_bytes([head[2], head[3]]),
+        seq: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+        ack: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
+        flags: head[13],
+        window: u16::from_be_bytes([head[14], head[15]]),
+        urgent: u16::from_be_bytes([head[18], head[19]]),
+        window_scale: None,
+        timestamps: None,
+    };
+    if header_len > 20 {
+        tcp_options(&body[20..header_len], &mut header);
+    }
+    Ok((L4::Tcp(header), &body[header_len..]))
+}
+
+/// Reads the options the engine uses. A malformed list ends the reading, as it does in the hosts' stacks; the segment stays.
+#[inline]
+fn tcp_options(mut options: &[u8], header: &mut TcpHeader) {
+    // RFC 7323 appendix A: the layout nearly every segment of an established connection has.
+    if options.len() == 12 && options.starts_with(&[1, 1, 8, 10]) {
+        header.timestamps = be32(options, 4).zip(be32(options, 8));
+        return;
+    }
+    while let [kind, rest @ ..] = options {
+        match kind {
+            0 => return,
+            1 => options = rest,
+            _ => {
+                let Some(&len) = rest.first() else { return };
+                let len = usize::from(len);
+                if len < 2 || len > options.len() {
+                    return;
+                }
+                match (kind, &options[2..len]) {
+                    (3, &[shift]) => header.window_scale = Some(shift),
+                    (8, stamps) if stamps.len() == 8 => header.timestamps = be32(stamps, 0).zip(be32(stamps, 4)),
+                    _ => {}
+                }
+                options = &options[len..];
+            }
+        }
+    }
+}
+
+#[inline]
+fn udp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
+    let head: &[u8; 8] = datagram.body.first_chunk().ok_or(Reason::UdpHeader)?;
+    let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
+    let body = match datagram.body.get(..len) {
+        Some(body) if len >= 8 => body,
+        None if datagram.cut => datagram.body,
+        _ => return Err(Reason::UdpHeader),
+    };
+    // Zero means none over IPv4 (RFC 768); over IPv6 it is an error (RFC 8200 section 8.1).
+    let none = head[6] == 0 && head[7] == 0 && datagram.src.is_ipv4();
+    if !none && !sum_holds(datagram, body, verify) {
+        return Err(Reason::ChecksumUdp);
+    }
+    let l4 = L4::Udp { sport: u16::from_be_bytes([head[0], head[1]]), dport: u16::from_be_bytes([head[2], head[3]]) };
+    Ok((l4, &body[8..]))
+}
+
+fn icmp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
+    let body = datagram.body;
+    let head: &[u8; 8] = body.first_chunk().ok_or(Reason::IcmpHeader)?;
+    let holds = if datagram.proto == ip_proto::ICMPV6 {
+        sum_holds(datagram, body, verify)
+    } else {
+        !verify || datagram.cut || checksum::is_valid(checksum::add(0, body))
+    };
+    if !holds {
+        return Err(Reason::ChecksumIcmp);
+    }
+    let echo = match datagram.proto {
+        ip_proto::ICMPV6 => matches!(head[0], 128 | 129),
+        _ => matches!(head[0], 0 | 8),
+    };
+    let ident = if echo { u16::from_be_bytes([head[4], head[5]]) } else { 0 };
+    Ok((L4::Icmp { kind: head[0], code: head[1], ident }, &body[8..]))
+}

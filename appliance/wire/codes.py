@@ -1,0 +1,124 @@
+"""The closed catalogue of a session's refusals: what the collector says when it is not the document that is wrong.
+
+Rules of this file: number = a code of 2001 (AUTH 3xx, INPUT 4xx, THROTTLE 5xx) x 100 + n, n from 50 up; below 50 are
+the document's own codes (`appliance.wire.snml.reject`). Append only: a number that has been on the wire is never used
+again. Each code has its HTTP status, one line that says what it means and one that says what to do.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+_NEW_TOKEN = "Make a new token: vedette-collector token new; then enroll again."  # noqa: S105 - words, not a secret
+_OPERATOR = "Ask the collector's operator."
+_AGAIN = "Send it again after Retry-After; nothing is lost."
+_REPORT = "Update the sensor's software; if it is current, report this as a fault."
+
+
+class SessionCode(Enum):
+    """One refusal: `number`, `status` (HTTP), `doc` (what it says), `do` (what helps)."""
+
+    TOKEN_USED = (30150, 401, "The enrollment token was used by another key.", _NEW_TOKEN)
+    TOKEN_EXPIRED = (30151, 401, "The enrollment token has expired.", _NEW_TOKEN)
+    SENSOR_REVOKED = (
+        30152,
+        403,
+        "The sensor is revoked.",
+        "Ask the collector's operator; to come back, the sensor needs a new key and a new token.",
+    )
+    KEY_IN_SOFTWARE = (
+        30153,
+        403,
+        "This collector is in production and takes hardware keys only.",
+        "Use a box with a TPM, or set production = false in collector.toml for a trial.",
+    )
+    SENSOR_ELSEWHERE = (
+        30155,
+        403,
+        "The key is enrolled at another site.",
+        "Make a token for that site, or a new key on the sensor.",
+    )
+    CERTIFICATE_EXPIRED = (30154, 403, "The client certificate is out of date.", _NEW_TOKEN)
+
+    TOKEN_UNKNOWN = (30250, 401, "No enrollment token has this id and secret.", _NEW_TOKEN)
+    TOKEN_MISSING = (30251, 401, "Enrollment without a token.", "Give the sensor its token: [collector] token.")
+    CERTIFICATE_MISSING = (30252, 401, "No client certificate came.", "Enroll first: vedette enroll.")
+    CERTIFICATE_FOREIGN = (30253, 403, "The certificate is not one that names a sensor by its key.", _OPERATOR)
+    SENSOR_UNKNOWN = (30254, 403, "This collector has no record of the sensor.", _OPERATOR)
+
+    STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)
+
+    HEADER_INVALID = (40350, 400, "A header of the batch is missing or has another form.", _REPORT)
+    HEARTBEAT_INVALID = (40351, 400, "The heartbeat has another form.", _REPORT)
+    REQUEST_INVALID = (40352, 400, "The certificate request cannot be signed.", _REPORT)
+    COMPRESSION_BROKEN = (
+        40353,
+        400,
+        "The body does not inflate.",
+        "Send it again; look for a proxy that changes bodies.",
+    )
+    DIGEST_DIFFERS = (
+        40354,
+        400,
+        "The document is not the one whose SHA-256 was announced.",
+        "Send it again; look for a proxy that changes bodies.",
+    )
+    CONTENT_ENCODING = (40355, 415, "A compression that is not spoken here.", _REPORT)
+    METHOD = (40356, 405, "The path is not for this method.", _REPORT)
+    PATH = (40357, 404, "Nothing is at this path.", "Check the collector's address: [collector] urls.")
+    BODY_TOO_SLOW = (40358, 408, "The body did not arrive in time.", "Send it again; check the link's quality.")
+    RANGE_TOO_WIDE = (40359, 400, "More sequence numbers than a batch may have events and losses for.", _REPORT)
+
+    EPOCH_DIFFERS = (40450, 422, "The event's epoch is not the batch's.", _REPORT)
+    SEQUENCE_OUTSIDE = (40451, 422, "The event's number is outside the batch's range.", _REPORT)
+    SEQUENCE_REPEATED = (40452, 422, "The event's number is not above the one before it.", _REPORT)
+    EVENT_TOO_OLD = (40453, 422, "The event is older than the collector takes.", "Check the sensor's clock.")
+    EVENT_IN_FUTURE = (40454, 422, "The event is ahead of the collector's clock.", "Check the sensor's clock.")
+    SEQUENCE_FORK = (
+        40455,
+        409,
+        "The same numbers were stored with other content: two boxes share one key, or one was set back.",
+        "Find the second box or the restored disk; give it a new key: delete its identity and spool, then enroll.",
+    )
+
+    SEQUENCE_MISSING = (40650, 422, "The event has no sequence extension.", _REPORT)
+
+    BODY_TOO_LARGE = (40850, 413, "The body is larger than the collector takes.", "Send fewer events in one batch.")
+    INFLATED_TOO_LARGE = (
+        40851,
+        413,
+        "The body inflates to more than the collector takes.",
+        "Send fewer events in one batch.",
+    )
+
+    COLLECTOR_FAILED = (
+        40550,
+        503,
+        "The collector met a fault of its own.",
+        "Send it again later; see the collector's log.",
+    )
+
+    BUSY = (50150, 503, "The collector has as much in hand as it takes.", _AGAIN)
+    SENSOR_QUOTA = (50250, 429, "The sensor's quota is used up.", _AGAIN)
+    TENANT_QUOTA = (50251, 429, "The tenant's quota is used up.", _AGAIN)
+    ENROLLMENT_RATE = (50252, 429, "Too many enrollments from this address.", _AGAIN)
+
+    def __init__(self, number: int, status: int, doc: str, do: str) -> None:
+        self.number = number
+        self.status = status
+        self.doc = doc
+        self.do = do
+
+    @property
+    def group(self) -> str:
+        """`AUTH`, `INPUT` or `THROTTLE`."""
+        return {3: "AUTH", 4: "INPUT", 5: "THROTTLE"}[self.number // 10_000]
+
+    @classmethod
+    def of(cls, text: str) -> SessionCode | None:
+        """The code of its written form (`30250 TOKEN_UNKNOWN`), or None: another catalogue's or a newer one's."""
+        code = cls.__members__.get(text.partition(" ")[2])
+        return code if code is not None and str(code) == text else None
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.name}"

@@ -1,0 +1,125 @@
+"""Tables and migrations: two append-only lists, one for control.db and one for a month's alert file.
+
+Rules of this file: a migration that was ever released is never edited, a change is a new entry at the end;
+`user_version` counts how many ran. Few indices: each one is written for every alert (the reasons stand beside them).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from collector_client.store.errors import StoreError
+
+CONTROL_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE tenants (
+        tenant_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ns INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE sites (
+        site_id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL REFERENCES tenants, name TEXT NOT NULL,
+        created_ns INTEGER NOT NULL, UNIQUE (tenant_id, name)
+    ) STRICT;
+    CREATE TABLE tokens (
+        token_id TEXT PRIMARY KEY, secret_sha256 BLOB NOT NULL, site_id INTEGER NOT NULL REFERENCES sites,
+        label TEXT NOT NULL, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL,
+        used_by TEXT, used_ns INTEGER, CHECK ((used_by IS NULL) = (used_ns IS NULL))
+    ) STRICT;
+    CREATE TABLE sensors (
+        sensor_id TEXT PRIMARY KEY, site_id INTEGER NOT NULL REFERENCES sites, label TEXT NOT NULL,
+        assurance TEXT NOT NULL, enrolled_ns INTEGER NOT NULL, token_id TEXT REFERENCES tokens,
+        certificate BLOB, cert_not_after_ns INTEGER,
+        revoked_ns INTEGER, revoked_reason TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE TABLE heartbeats (
+        heartbeat_id INTEGER PRIMARY KEY, sensor_id TEXT NOT NULL REFERENCES sensors, received_ns INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX heartbeats_of_sensor ON heartbeats (sensor_id, received_ns);
+    -- Each row's digest covers the one before it, so a row changed or taken out later shows.
+    CREATE TABLE audit (
+        audit_id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+        subject TEXT NOT NULL, detail TEXT NOT NULL, digest BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit rows stay'); END;
+    CREATE TRIGGER audit_keeps_text BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit rows stay'); END;
+    -- kind: stored | lost | accounted (the union of both, so that one look-up answers "up to where"). Derived from the
+    -- month files, so neither this nor sensor_state may depend on a sensor's record being there after a restore.
+    CREATE TABLE sequence_ranges (
+        sensor_id TEXT NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL,
+        first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+        PRIMARY KEY (sensor_id, epoch, kind, first_seq), CHECK (first_seq <= last_seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sensor_state (
+        sensor_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, last_received_ns INTEGER NOT NULL,
+        last_alert_ns INTEGER, alerts INTEGER NOT NULL, conflicts INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE months (
+        month TEXT PRIMARY KEY, applied_batch_id INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+ALERT_MIGRATIONS: tuple[str, ...] = (
+    """
+    -- How a sensor described itself (SNML `sensor`), once per distinct description.
+    CREATE TABLE descriptions (
+        description_id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE
+    ) STRICT;
+    -- tenant, site and assurance as they were when the batch came.
+    CREATE TABLE batches (
+        batch_id INTEGER PRIMARY KEY, sensor_id TEXT NOT NULL, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL, sha256 BLOB NOT NULL, received_ns INTEGER NOT NULL, tenant_id INTEGER NOT NULL,
+        site_id INTEGER NOT NULL, assurance TEXT NOT NULL, description_id INTEGER NOT NULL REFERENCES descriptions,
+        last_alert_ns INTEGER, alerts INTEGER NOT NULL, conflicts INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE batch_ranges (
+        batch_id INTEGER NOT NULL REFERENCES batches, kind TEXT NOT NULL, first_seq INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (batch_id, kind, first_seq)
+    ) STRICT, WITHOUT ROWID;
+    -- Narrow, so that counting does not read packets.
+    CREATE TABLE alerts (
+        alert_id INTEGER PRIMARY KEY, batch_id INTEGER NOT NULL REFERENCES batches, tenant_id INTEGER NOT NULL,
+        sensor_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, ts_ns INTEGER NOT NULL,
+        gid INTEGER NOT NULL, sid INTEGER NOT NULL, rev INTEGER NOT NULL, msg TEXT NOT NULL, classtype TEXT,
+        priority INTEGER, proto INTEGER, src_ip TEXT, src_port INTEGER, dst_ip TEXT, dst_port INTEGER,
+        flow_id INTEGER, community_id TEXT, app_proto TEXT, event_uuid TEXT,
+        UNIQUE (sensor_id, epoch, seq)
+    ) STRICT;
+    -- Time ranges (the page's time line and lists), and one signature of one tenant.
+    CREATE INDEX alerts_by_time ON alerts (ts_ns);
+    CREATE INDEX alerts_by_signature ON alerts (tenant_id, sid, ts_ns);
+    CREATE TABLE evidence (
+        alert_id INTEGER PRIMARY KEY REFERENCES alerts, xml BLOB NOT NULL, sha256 BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE quarantine (
+        quarantine_id INTEGER PRIMARY KEY, batch_id INTEGER REFERENCES batches, tenant_id INTEGER NOT NULL,
+        sensor_id TEXT NOT NULL, epoch INTEGER, seq INTEGER, received_ns INTEGER NOT NULL, code TEXT NOT NULL,
+        came TEXT NOT NULL, allowed TEXT NOT NULL, data BLOB NOT NULL, sha256 BLOB NOT NULL,
+        UNIQUE (sensor_id, sha256, code)
+    ) STRICT;
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str], name: str) -> None:
+    """Bring a file up to this program's schema; every migration and its number commit together.
+
+    Raises:
+        StoreError: the file was written by a newer program.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise StoreError(
+            f"{name}: schema version {version} came, at most {len(migrations)} is known here",
+            advice="use the newer vedette-collector that wrote this file, or restore a backup made before the upgrade",
+        )
+    for number in range(version, len(migrations)):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;{migrations[number]}PRAGMA user_version = {number + 1};COMMIT;")
+        except sqlite3.OperationalError:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            # Two processes opened the file at once and the other one was first: its work is ours.
+            if connection.execute("PRAGMA user_version").fetchone()[0] <= number:
+                raise
