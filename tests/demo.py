@@ -1,7 +1,8 @@
 """`make demo`: the main job of the product, end to end on this machine.
 
 A collector on SQLite, a sensor enrolled by a one-time token, recorded traffic through the engine, the alerts as the
-collector has stored them, and the page's address. On a terminal both stay up until Ctrl-C; elsewhere it ends with a summary.
+collector has stored them, and the page's address. On a terminal both stay up until Ctrl-C; elsewhere it ends with a
+summary.
 Exit 0 only when every event the sensor accepted is in the collector's store.
 """
 
@@ -12,7 +13,6 @@ import shutil
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +40,8 @@ def main() -> int:
         show(console, loop, alerts)
         accepted = status["spool"]["accepted"]
         console.print(
-            f"\n[bold]{accepted}[/] events accepted by the sensor, [bold]{len(alerts)}[/] alerts in the collector's store."
+            f"\n[bold]{accepted}[/] events accepted by the sensor,"
+            f" [bold]{len(alerts)}[/] alerts in the collector's store."
             f"\nKey of this sensor: [yellow]{alerts[0]['assurance'] if alerts else 'unknown'}[/]"
             " (a file; a hardware key is what the product is made for)."
         )

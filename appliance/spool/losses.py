@@ -34,35 +34,28 @@ class LossAccount:
     def __init__(self) -> None:
         self._by_epoch: dict[int, list[Loss]] = {}
 
-    def add(self, epoch: int, first_seq: int, last_seq: int, reason: str) -> bool:
-        """Note a loss; numbers that already have a reason keep it. True if anything was new."""
+    def add(self, epoch: int, first_seq: int, last_seq: int, reason: str) -> int:
+        """Note a loss; numbers that already have a reason keep it. How many numbers were new."""
         known = self._by_epoch.get(epoch, [])
         fresh = [
             Loss(first, last, reason) for first, last in subtract(first_seq, last_seq, spans(known)) if first <= last
         ]
         if fresh:
             self._by_epoch[epoch] = _merged([*known, *fresh])
-        return bool(fresh)
+        return sum(loss.count for loss in fresh)
 
-    def forget_to(self, epoch: int, seq: int) -> bool:
-        """Drop what lies at or below `seq`: the collector has answered for it. True if anything went."""
+    def forget_to(self, epoch: int, seq: int) -> None:
+        """Drop what lies at or below `seq`: the collector has answered for it."""
         known = self._by_epoch.get(epoch, [])
         kept = [Loss(max(loss.first_seq, seq + 1), loss.last_seq, loss.reason) for loss in known if loss.last_seq > seq]
         if kept:
             self._by_epoch[epoch] = kept
         else:
             self._by_epoch.pop(epoch, None)
-        return kept != known
 
-    def forget_epoch(self, epoch: int) -> int:
-        """Drop a whole epoch; how many numbers that were."""
-        return sum(loss.count for loss in self._by_epoch.pop(epoch, []))
-
-    def copy(self) -> LossAccount:
-        """An account that changes on its own."""
-        twin = LossAccount()
-        twin._by_epoch = {epoch: list(losses) for epoch, losses in self._by_epoch.items()}
-        return twin
+    def forget_epoch(self, epoch: int) -> None:
+        """Drop a whole epoch."""
+        self._by_epoch.pop(epoch, None)
 
     def epochs(self) -> list[int]:
         """Every epoch that has a loss."""

@@ -38,6 +38,7 @@ class Recovered:
     segments: list[Segment]
     disposable: list[Segment]
     state: State
+    newly_lost: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -78,13 +79,15 @@ def recover(folder: Path, random_epoch: Callable[[], int]) -> Recovered:
     if cursor.epoch == epoch:
         seq = max(seq, cursor.seq)
     to_read = epochs[epochs.index(cursor.epoch) :]
+    lost_before = state.lost_events
     _settle_losses(state, cursor, to_read, full, Mark(epoch, seq, ordinal))
     keep: list[Segment] = []
     disposable: list[Segment] = []
     for segment in segments:
         (keep if _has_unsent(segment, cursor, to_read, state) else disposable).append(segment)
     keep.sort(key=lambda segment: (to_read.index(segment.epoch), segment.index))
-    return Recovered(Mark(epoch, seq, ordinal), cursor, keep, disposable, state, notes)
+    newly_lost = state.lost_events - lost_before
+    return Recovered(Mark(epoch, seq, ordinal), cursor, keep, disposable, state, newly_lost, notes)
 
 
 def _unused_epoch(random_epoch: Callable[[], int], known: set[int]) -> int:
@@ -119,7 +122,7 @@ def _settle_losses(state: State, cursor: Mark, to_read: list[int], full: list[Se
         for segment in mine:
             holes.extend((max(first, start + 1), last) for first, last in segment.missing if last > start)
         for first, last in holes:
-            state.losses.add(epoch, first, last, SPOOL_DAMAGE)
+            state.lose(epoch, first, last, SPOOL_DAMAGE)
 
 
 def _has_unsent(segment: Segment, cursor: Mark, to_read: list[int], state: State) -> bool:

@@ -24,10 +24,20 @@ _MAX_BYTES = 8 << 20
 
 @dataclass(slots=True)
 class State:
-    """`sources` maps a source id to the number of events that had been accepted when it was first seen."""
+    """`sources` maps a source id to the number of events that had been accepted when it was first seen.
+
+    `lost_events` counts every number that ever became a loss, answered for or not.
+    """
 
     losses: LossAccount = field(default_factory=LossAccount)
     sources: dict[str, int] = field(default_factory=dict)
+    lost_events: int = 0
+
+    def lose(self, epoch: int, first_seq: int, last_seq: int, reason: str) -> int:
+        """Note a loss and count it; how many numbers were new."""
+        fresh = self.losses.add(epoch, first_seq, last_seq, reason)
+        self.lost_events += fresh
+        return fresh
 
 
 def encode_state(state: State) -> bytes:
@@ -35,6 +45,7 @@ def encode_state(state: State) -> bytes:
     facts = {
         "losses": [[epoch, loss.first_seq, loss.last_seq, loss.reason] for epoch, loss in state.losses],
         "sources": state.sources,
+        "lost_events": state.lost_events,
     }
     body = json.dumps(facts, separators=(",", ":")).encode()
     return b"%08x " % zlib.crc32(body) + body + b"\n"
@@ -54,6 +65,7 @@ def decode_state(data: bytes) -> State | None:
             state.losses.add(epoch, first, last, reason)
         sources: Mapping[str, int] = facts["sources"]
         state.sources = {str(name): int(count) for name, count in sources.items()}
+        state.lost_events = int(facts["lost_events"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return state

@@ -10,6 +10,7 @@ reader never waits for the disk of the writer. `_appending` is taken first.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from types import TracebackType
 from appliance.clock import Clock
 from appliance.spool.errors import SpoolError, SpoolFullError
 from appliance.spool.folder import FolderLock, prepare
-from appliance.spool.losses import SPOOL_DAMAGE, SPOOL_FULL, Loss, LossAccount, spans, subtract
+from appliance.spool.losses import SPOOL_DAMAGE, SPOOL_FULL, Loss, spans, subtract
 from appliance.spool.reader import MAX_LOSSES_PER_BATCH, Batch, Position, gather, joined
 from appliance.spool.record import Found, Record, encode_record
 from appliance.spool.recovery import ACCEPTED_NAME, CURSOR_NAME, STATE_NAME, Recovered, recover
@@ -58,7 +59,6 @@ class Spool:
         self._writer = SegmentWriter(folder, fsync=fsync)
         self._position: Position | None = None
         self._closed = False
-        self.unreported_losses = 0
         self.notes = tuple(found.notes)
 
     @classmethod
@@ -101,6 +101,10 @@ class Spool:
         for segment in found.disposable:
             segment.path.unlink(missing_ok=True)
         self._enter_next_epoch()
+        if found.newly_lost:
+            # A full disk may keep this from being written; then the next opening finds the same damage again.
+            with contextlib.suppress(SpoolFullError):
+                self._save_state()
         last = self._segments[-1] if self._segments else None
         if (
             last is not None
@@ -130,10 +134,20 @@ class Spool:
         return self._cursor.epoch
 
     @property
+    def accepted(self) -> int:
+        """How many events were ever accepted, over all epochs."""
+        return self._accepted.ordinal
+
+    @property
     def losses(self) -> list[Loss]:
         """Losses of the epoch that is being sent which the collector has not answered for."""
         with self._lock:
             return self._state.losses.of(self._cursor.epoch)
+
+    @property
+    def lost_events(self) -> int:
+        """How many accepted events were ever lost, to want of room or to damage."""
+        return self._state.lost_events
 
     def append(self, events: Sequence[tuple[int, Render]]) -> list[int]:
         """Accept events, each a priority (0-255) and a function from (epoch, seq) to its fragment; all or none.
@@ -212,7 +226,7 @@ class Spool:
                     continue  # so were all segments of this epoch
                 for first, last in got.holes:
                     for lost_first, lost_last in subtract(first, last, spans(self._state.losses.of(epoch))):
-                        self._state.losses.add(epoch, lost_first, lost_last, SPOOL_DAMAGE)
+                        self._state.lose(epoch, lost_first, lost_last, SPOOL_DAMAGE)
                 self._position = got.position
                 losses = self._state.losses.of(epoch)
             if got.fragments:
@@ -239,9 +253,13 @@ class Spool:
             self._cursor_file.store(cursor)
             self._cursor = cursor
             self._state.losses.forget_to(epoch, stored_to)
-            for segment in [s for s in self._segments if s.epoch == epoch and s.last_seq <= stored_to]:
-                if segment is not self._writer.segment:
-                    self._remove(segment)
+            drained = [s for s in self._segments if s.epoch == epoch and s.last_seq <= stored_to]
+            drained = [s for s in drained if s is not self._writer.segment]
+            if drained:
+                # Into the second slot as well: with only an older cursor left, their numbers would look lost.
+                self._cursor_file.store(cursor)
+            for segment in drained:
+                self._remove(segment)
             self._enter_next_epoch()
 
     def depth(self) -> Depth:
@@ -331,9 +349,7 @@ class Spool:
         """Drop a segment for room. The loss is written first: a crash in between only leaves a file to remove."""
         epoch = segment.epoch
         first = max(segment.first_seq, self._cursor.seq + 1) if epoch == self._cursor.epoch else segment.first_seq
-        losses: LossAccount = self._state.losses.copy()
-        if segment.last_seq >= first and losses.add(epoch, first, segment.last_seq, SPOOL_FULL):
-            self._state.losses = losses
+        if segment.last_seq >= first and self._state.lose(epoch, first, segment.last_seq, SPOOL_FULL):
             try:
                 self._save_state()
             except SpoolFullError:
@@ -359,14 +375,15 @@ class Spool:
             mine = [s for s in self._segments if s.epoch == self._cursor.epoch]
             if any(s.count_after(self._cursor.seq) for s in mine):
                 return
+            behind = [s for s in self._segments if s not in mine]
+            cursor = Mark(behind[0].epoch if behind else self._accepted.epoch, 0, 0)
+            for _ in ("one slot", "the other"):
+                self._cursor_file.store(cursor)
+            # Losses travel beside events of their epoch; behind the last one they stay in `lost_events` only.
+            self._state.losses.forget_epoch(self._cursor.epoch)
+            self._cursor = cursor
             for segment in mine:
                 self._remove(segment)
-            # Losses travel beside events of their epoch; behind the last one they can only be counted.
-            self.unreported_losses += self._state.losses.forget_epoch(self._cursor.epoch)
-            following = self._segments[0].epoch if self._segments else self._accepted.epoch
-            cursor = Mark(following, 0, 0)
-            self._cursor_file.store(cursor)
-            self._cursor = cursor
 
     def _save_state(self) -> None:
         save_state(self._folder / STATE_NAME, self._state, fsync=self._fsync)

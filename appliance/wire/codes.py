@@ -32,6 +32,12 @@ class SessionCode(Enum):
         "This collector is in production and takes hardware keys only.",
         "Use a box with a TPM, or set production = false in collector.toml for a trial.",
     )
+    SENSOR_ELSEWHERE = (
+        30155,
+        403,
+        "The key is enrolled at another site.",
+        "Make a token for that site, or a new key on the sensor.",
+    )
     CERTIFICATE_EXPIRED = (30154, 403, "The client certificate is out of date.", _NEW_TOKEN)
 
     TOKEN_UNKNOWN = (30250, 401, "No enrollment token has this id and secret.", _NEW_TOKEN)

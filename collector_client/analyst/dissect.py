@@ -14,7 +14,15 @@ from collector_client.analyst.present import protocol
 
 MASKED = "masked by the sensor"
 _TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
-_TCP_OPTIONS = {0: "end of list", 1: "no-operation", 2: "MSS", 3: "window scale", 4: "SACK permitted", 5: "SACK", 8: "timestamps"}
+_TCP_OPTIONS = {
+    0: "end of list",
+    1: "no-operation",
+    2: "MSS",
+    3: "window scale",
+    4: "SACK permitted",
+    5: "SACK",
+    8: "timestamps",
+}
 _ICMP = {0: "echo reply", 3: "destination unreachable", 5: "redirect", 8: "echo request", 11: "time exceeded"}
 _ICMPV6 = {
     1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 128: "echo request", 129: "echo reply",
@@ -78,14 +86,22 @@ def _words(value: int | None) -> str:
 
 
 def _ipv4(header: IpHeader) -> Layer:
-    bits = () if header.flags is None else [name for bit, name in ((4, "reserved"), (2, "DF"), (1, "MF")) if header.flags & bit]
+    bits = (
+        ()
+        if header.flags is None
+        else [name for bit, name in ((4, "reserved"), (2, "DF"), (1, "MF")) if header.flags & bit]
+    )
     return Layer(
         "IPv4",
         f"{header.saddr or 'masked'} \u2192 {header.daddr or 'masked'}",
         _given(
             ("version", header.ver, ""),
             ("header length", header.hlen, _words(header.hlen)),
-            ("type of service", _hex(header.tos, 2), "" if header.tos is None else f"DSCP {header.tos >> 2}, ECN {header.tos & 3}"),
+            (
+                "type of service",
+                _hex(header.tos, 2),
+                "" if header.tos is None else f"DSCP {header.tos >> 2}, ECN {header.tos & 3}",
+            ),
             ("total length", header.len, "octets"),
             ("identification", _hex(header.id, 4), ""),
             ("flags", header.flags, ", ".join(bits)),

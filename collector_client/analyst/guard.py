@@ -73,5 +73,7 @@ class Guard:
                 status_code=421,
             )
         if scope["method"] not in ("GET", "HEAD"):
-            return PlainTextResponse("405: only GET is allowed, this page changes nothing.\n", 405, {"Allow": "GET, HEAD"})
+            return PlainTextResponse(
+                "405: only GET is allowed, this page changes nothing.\n", 405, {"Allow": "GET, HEAD"}
+            )
         return None

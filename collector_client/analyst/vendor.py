@@ -21,7 +21,11 @@ VENDOR = HERE / "static" / "vendor"
 FILES: tuple[tuple[str, str, str], ...] = (
     ("htmx.org/dist/htmx.min.js", "htmx.min.js", "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"),
     ("htmx.org/LICENSE", "htmx.LICENSE.md", "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38"),
-    ("uplot/dist/uPlot.iife.min.js", "uplot.min.js", "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"),
+    (
+        "uplot/dist/uPlot.iife.min.js",
+        "uplot.min.js",
+        "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    ),
     ("uplot/dist/uPlot.min.css", "uplot.min.css", "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04"),
     ("uplot/LICENSE", "uplot.LICENSE.md", "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd"),
 )
@@ -41,7 +45,9 @@ def main() -> int:
             cwd=work, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            return _fail(f"npm ci ended with {done.returncode}:\n{done.stderr.strip()}", "check the npm registry setting")
+            return _fail(
+                f"npm ci ended with {done.returncode}:\n{done.stderr.strip()}", "check the npm registry setting"
+            )
         fetched = {}
         for source, target, digest in FILES:
             data = (work / "node_modules" / source).read_bytes()

@@ -22,5 +22,9 @@ class UnknownSensorError(StoreError):
     """The sensor has no record here, so its tenant cannot be known."""
 
 
+class NoSuchAlertError(StoreError):
+    """No alert has that id, or no longer."""
+
+
 class ConflictError(StoreError):
     """The record exists already, or is no longer in the state that was asked for (a used token)."""

@@ -7,6 +7,7 @@ batch): nothing has to run for a silent sensor to show as lost.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -60,7 +61,7 @@ def tenants(reader: Reader) -> dict[int, str]:
         return dict(reader.control.execute("SELECT tenant_id, name FROM tenants ORDER BY name"))
 
 
-def sensors(reader: Reader, thresholds: Thresholds = Thresholds()) -> list[SensorRow]:  # noqa: B008
+def sensors(reader: Reader, thresholds: Thresholds = Thresholds()) -> list[SensorRow]:
     """Every sensor, by tenant, site and label.
 
     Raises:
@@ -68,6 +69,20 @@ def sensors(reader: Reader, thresholds: Thresholds = Thresholds()) -> list[Senso
     """
     with translated("reading sensors"):
         return [_row(reader, record, thresholds) for record in list_all(reader.control)]
+
+
+def refused_events(reader: Reader) -> dict[str, int]:
+    """How many refused events and documents of each sensor are in quarantine, over all months that are kept.
+
+    Raises:
+        StoreError: a file cannot be read.
+    """
+    out: dict[str, int] = defaultdict(int)
+    with translated("counting refused events"):
+        for _, file in reader.months(all_files=True):
+            for sensor_id, count in file.execute("SELECT sensor_id, COUNT(*) FROM quarantine GROUP BY sensor_id"):
+                out[sensor_id] += count
+    return dict(out)
 
 
 def _row(reader: Reader, record: SensorRecord, thresholds: Thresholds) -> SensorRow:

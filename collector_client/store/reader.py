@@ -60,8 +60,10 @@ class Reader:
                 return None
         return self._months[month]
 
-    def months(self, since_ns: int | None = None, until_ns: int | None = None) -> list[tuple[str, sqlite3.Connection]]:
-        """Months that may hold alerts of `since_ns` <= ts < `until_ns`, newest first.
+    def months(
+        self, since_ns: int | None = None, until_ns: int | None = None, *, all_files: bool = False
+    ) -> list[tuple[str, sqlite3.Connection]]:
+        """Months that may hold alerts of `since_ns` <= ts < `until_ns`, newest first; `all_files`: also without alerts.
 
         A file holds what came in its month, whatever time the sensor gave it, so its own oldest and newest decide.
         """
@@ -70,6 +72,9 @@ class Reader:
             connection = self.month(month)
             if connection is None or not connection.execute("PRAGMA user_version").fetchone()[0]:
                 continue  # made a moment ago, its tables are not committed yet
+            if all_files:
+                out.append((month, connection))
+                continue
             (oldest,) = connection.execute("SELECT MIN(ts_ns) FROM alerts").fetchone()
             (newest,) = connection.execute("SELECT MAX(ts_ns) FROM alerts").fetchone()
             if oldest is None or (since_ns is not None and newest < since_ns):

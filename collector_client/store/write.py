@@ -31,8 +31,8 @@ from collector_client.store import insert, ranges
 from collector_client.store.clock import Clock
 from collector_client.store.connect import (
     lock_for_writing,
-    month_path,
     month_of,
+    month_path,
     months_present,
     open_control,
     open_month,

@@ -12,6 +12,7 @@ outputs replaced, so that what is measured is the packaged program with its defa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -53,7 +54,7 @@ class PeerRun:
 
     seconds_wall: float
     seconds_cpu_worker: float
-    seconds_cpu_start: float
+    seconds_cpu_total: float
     peak_rss_bytes: int
     rules_loaded: int
     alerts: list[dict[str, object]]
@@ -65,13 +66,13 @@ def peer_dir() -> Path:
     return Path(os.environ.get("VEDETTE_PEER_DIR") or Path.home() / ".cache" / "vedette-peer").expanduser()
 
 
-def debian_mirror() -> tuple[str, str | None]:
-    """The URI and keyring of the first Debian archive in this machine's apt sources (deb822 or one-line style).
+def debian_mirror(apt: Path = Path("/etc/apt")) -> tuple[str, str | None]:
+    """The URI and keyring of the first Debian archive in a machine's apt sources (deb822 or one-line style).
 
     Raises:
         PeerError: apt's sources name no Debian archive.
     """
-    places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    places = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
     for path in places:
         text = path.read_text(errors="replace") if path.is_file() else ""
         if path.suffix == ".sources":
@@ -145,16 +146,22 @@ def configuration(root: Path) -> str:
     return text.replace("/etc/suricata/", f"{root}/etc/suricata/")
 
 
-def _thread_cpu(pid: int, name: str) -> float | None:
-    """CPU seconds of the thread called `name`, None when there is none (now)."""
-    try:
+def _peak_rss_bytes(pid: int) -> int:
+    """The largest resident size the program has had; getrusage would count its parent's before the exec."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        return int(found[1]) * 1024 if found else 0
+    return 0
+
+
+def _thread_cpu(pid: int, name: str) -> float:
+    """CPU seconds of the thread called `name`, 0 when there is none (now)."""
+    with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             if (task / "comm").read_text().strip() == name:
                 # sched/schedstat's first field is nanoseconds on a CPU; utime and stime only count 10 ms ticks.
                 return int((task / "schedstat").read_text().split()[0]) / 1e9
-    except OSError:
-        return None
-    return None
+    return 0.0
 
 
 def run(root: Path, pcap: Path, rules: Path, home_net: str | None = None, checksums: bool = False) -> PeerRun:
@@ -191,12 +198,13 @@ def run(root: Path, pcap: Path, rules: Path, home_net: str | None = None, checks
         with (work / "log").open("w+") as log:
             began = time.monotonic()
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=scratch)
-            worker = 0.0
+            worker, peak_rss = 0.0, 0
             while True:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
                     break
-                worker = max(worker, _thread_cpu(process.pid, "W#01") or 0.0)
+                worker = max(worker, _thread_cpu(process.pid, "W#01"))
+                peak_rss = max(peak_rss, _peak_rss_bytes(process.pid))
                 time.sleep(SAMPLE_INTERVAL_S)
             wall = time.monotonic() - began
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -209,8 +217,8 @@ def run(root: Path, pcap: Path, rules: Path, home_net: str | None = None, checks
         return PeerRun(
             seconds_wall=wall,
             seconds_cpu_worker=worker,
-            seconds_cpu_start=usage.ru_utime + usage.ru_stime - worker,
-            peak_rss_bytes=usage.ru_maxrss * 1024,
+            seconds_cpu_total=usage.ru_utime + usage.ru_stime,
+            peak_rss_bytes=peak_rss,
             rules_loaded=int(loaded[1]) if loaded else 0,
             alerts=[alert for alert in alerts if alert.get("event_type") == "alert"],
             log=said,

@@ -75,7 +75,7 @@ pub struct TcpHeader {
     pub urgent: u16,
     /// Window scale option, when present.
     pub window_scale: Option<u8>,
-    /// Timestamps option (TSval, TSecr), when present.
+    /// Timestamps option (`TSval`, `TSecr`), when present.
     pub timestamps: Option<(u32, u32)>,
 }
 

@@ -1,0 +1,45 @@
+"""A new collector in a folder: keys, certificates, configuration, empty store.
+
+Rules of this file: nothing that exists is ever overwritten. What can fail because of the operator's words is tried
+before anything is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector_client.config import CONFIG_NAME, write_config
+from collector_client.errors import EnvironmentFault, OperatorError
+from collector_client.ingest.process import PKI_NAME
+from collector_client.pki import Authority
+from collector_client.store import Control
+from collector_client.store.clock import Clock
+from collector_client.store.connect import CONTROL_NAME
+
+
+def create_collector(directory: Path, names: Sequence[str], listen: str, clock: Clock) -> str:
+    """Make a collector.
+
+    Returns:
+        The CA pin that sensors need.
+
+    Raises:
+        OperatorError: there is a collector already, or a name cannot be in a certificate.
+        EnvironmentFault: the disk or its permissions refuse.
+        StoreError: the store cannot be made.
+    """
+    found = [name for name in (CONFIG_NAME, CONTROL_NAME, PKI_NAME) if (directory / name).exists()]
+    if found:
+        raise OperatorError(
+            f"{directory}: a collector is there already ({', '.join(found)})",
+            advice="name another folder; nothing was changed",
+        )
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(f"{directory}: {error.strerror or error}", advice="check its permissions") from error
+    authority = Authority.create(directory / PKI_NAME, names, clock.wall_ns())
+    Control.create(directory).close()
+    write_config(directory, names=tuple(names), listen=listen)
+    return authority.pin

@@ -1,0 +1,1 @@
+"""The collector's listener for sensors. Front door: `Ingest`."""

@@ -1,0 +1,113 @@
+"""The collector's half of enrollment: a token and a proven key become a sensor's record and certificate, or nothing
+does.
+
+    token \\ key      new                  that used the token     enrolled before with another token
+    open             enroll               (cannot be)             new certificate, same record
+    used             TOKEN_USED           the same certificate    TOKEN_USED
+    expired          TOKEN_EXPIRED        the same certificate    TOKEN_EXPIRED
+
+Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
+so a power cut leaves all of it or none. The same key may ask again (its answer may have been lost) and gets the same
+certificate. Tenant and site come from the token, assurance from us; the request says nothing but its key.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from appliance.wire.codes import SessionCode
+from appliance.wire.enrollment import EnrollmentToken, sensor_id
+from appliance.wire.fields import format_clock
+from collector_client.ingest.refuse import refuse
+from collector_client.pki.authority import SOFTWARE, Authority
+from collector_client.pki.profile import spki_der
+from collector_client.store import Control, audit, sensors, tokens
+from collector_client.store.sensors import SensorRecord
+from collector_client.store.tokens import TokenRecord
+
+_ACTOR = "ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """Enrolls sensors into one store with one authority."""
+
+    control: Control
+    authority: Authority
+    certificate_days: int
+    production: bool
+
+    def enroll(self, token: EnrollmentToken, key: EllipticCurvePublicKey, address: str, now_ns: int) -> bytes:
+        """The certificate (DER) for a key that comes with a token.
+
+        Raises:
+            RefusedError: the token is unknown, used or expired, or the key may not come in.
+            StoreError: the store failed; nothing happened, the sensor may ask again.
+        """
+        name = sensor_id(spki_der(key))
+        with self.control.transaction() as connection:
+            found = tokens.check(connection, token.token_id, token.secret)
+            if found is None:
+                raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
+            record = sensors.find(connection, name)
+            if record is not None and record.revoked_ns is not None:
+                raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
+            if self.production:
+                raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
+            if found.used_by == name and record is not None and _in_date(record, now_ns):
+                return record.certificate or b""
+            _check_open(found, now_ns)
+            return self._issue(connection, found, record, key, address, now_ns)
+
+    def _issue(
+        self,
+        connection: sqlite3.Connection,
+        token: TokenRecord,
+        record: SensorRecord | None,
+        key: EllipticCurvePublicKey,
+        address: str,
+        now_ns: int,
+    ) -> bytes:
+        made = self.authority.issue_sensor(key, now_ns, self.certificate_days)
+        if record is None:
+            sensors.add(
+                connection,
+                made.sensor_id,
+                token.site_id,
+                label=token.label,
+                assurance=made.assurance,
+                now_ns=now_ns,
+                token_id=token.token_id,
+                certificate=made.der,
+                cert_not_after_ns=made.not_after_ns,
+            )
+        else:
+            if record.site_id != token.site_id:
+                came = f"a token for {token.tenant}/{token.site}"
+                raise refuse(SessionCode.SENSOR_ELSEWHERE, came, "a token for the site that the key is enrolled at")
+            sensors.set_certificate(connection, made.sensor_id, made.der, made.not_after_ns)
+        tokens.use(connection, token.token_id, made.sensor_id, now_ns)
+        action = "enroll" if record is None else "reenroll"
+        detail = (
+            f"token {token.token_id}, {token.tenant}/{token.site}, assurance {made.assurance},"
+            f" until {format_clock(made.not_after_ns)}, from {address}"
+        )
+        audit.record(connection, now_ns, _ACTOR, action, made.sensor_id, detail)
+        return made.der
+
+
+def _in_date(record: SensorRecord, now_ns: int) -> bool:
+    return record.certificate is not None and now_ns < (record.cert_not_after_ns or 0)
+
+
+def _check_open(token: TokenRecord, now_ns: int) -> None:
+    state = token.state(now_ns)
+    if state == "used":
+        came = f"token {token.token_id}, used by {token.used_by} at {format_clock(token.used_ns or 0)}"
+        raise refuse(SessionCode.TOKEN_USED, came, "a token that no other key has used")
+    if state == "expired":
+        came = f"token {token.token_id}, expired at {format_clock(token.expires_ns)}"
+        raise refuse(SessionCode.TOKEN_EXPIRED, came, f"a token that is open at {format_clock(now_ns)}")

@@ -1,0 +1,180 @@
+"""The ingest process: builds everything, listens, and ends in order.
+
+Rules of this file: the only place of the ingest that opens files, makes threads or listens. It ends when it is told
+to by SIGTERM or SIGINT or when its parent is gone (its standard input ends): no new connections, requests in hand are
+answered, what waits is stored, the files are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from aiohttp import web
+
+from collector_client.config import Config, parse_listen
+from collector_client.errors import CollectorError, EnvironmentFault
+from collector_client.ingest.batch import Parser
+from collector_client.ingest.connections import Connections
+from collector_client.ingest.endpoint import Endpoint, Quotas
+from collector_client.ingest.enrollment import Enrollment
+from collector_client.ingest.keeper import Keeper
+from collector_client.ingest.peer import Gate
+from collector_client.ingest.quota import Quota
+from collector_client.pki import Authority
+from collector_client.store import BatchToStore, Control, Writer, sensors
+from collector_client.store.clock import Clock
+from collector_client.store.sensors import SensorRecord
+from collector_client.validate import Window
+
+log = logging.getLogger("vedette.ingest")
+
+PKI_NAME = "pki"
+_SWEEP_S = 1.0
+_RENEW_S = 3600.0
+_DRAIN_S = 20.0
+_LINGER_S = 5.0
+_PARSER_THREADS = 2
+
+
+class Ingest:
+    """One listener over one store."""
+
+    def __init__(self, directory: Path, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._authority = Authority.open(directory / PKI_NAME)
+        self._directory = directory
+
+    async def run(self, listen: str, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+        """Listen until `stop` is set; `ready` is told the address once sensors can connect.
+
+        Raises:
+            CollectorError: the configuration or the certificate files cannot be used, or the port cannot be had.
+            StoreError: the store cannot be opened, or another process writes into it.
+        """
+        self._renew_server()
+        context = self._authority.server_context()
+        async with contextlib.AsyncExitStack() as stack:
+            endpoint = self._build(stack)
+            server = web.Server(
+                self._guarded(endpoint),
+                access_log=None,
+                auto_decompress=False,  # bodies are inflated within bounds, by us
+                keepalive_timeout=self._config.ingest.idle_timeout_s,
+                lingering_time=_LINGER_S,
+            )
+            limits = self._config.ingest
+            self._connections = Connections(
+                server,
+                limit=limits.max_connections,
+                head_s=limits.handshake_timeout_s + limits.request_timeout_s,
+                idle_s=limits.idle_timeout_s,
+                now_s=self._clock.monotonic_s,
+            )
+            listener = await self._listen(listen, context)
+            housekeeping = asyncio.create_task(self._keep_house(context))
+            try:
+                host, port = listener.sockets[0].getsockname()[:2]
+                ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+                await stop.wait()
+            finally:
+                listener.close()
+                housekeeping.cancel()
+                server.pre_shutdown()
+                await server.shutdown(_DRAIN_S)
+
+    def _build(self, stack: contextlib.AsyncExitStack) -> Endpoint:
+        """The object graph; what must be closed is put on the stack, last opened first closed."""
+        config, directory = self._config, self._directory
+        writer = Writer.open(directory, self._clock)
+        stack.callback(writer.close)
+        writing, reading = Control.open(directory), Control.open(directory)
+        stack.callback(writing.close)
+        stack.callback(reading.close)
+        keeper = Keeper(writer, writing)
+        stack.push_async_callback(asyncio.to_thread, keeper.close)
+        pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
+        stack.callback(pool.shutdown)
+
+        def find(sensor_id: str) -> SensorRecord | None:
+            with reading.reading() as connection:
+                return sensors.find(connection, sensor_id)
+
+        async def parse_apart(parse: Callable[[], BatchToStore]) -> BatchToStore:
+            return await asyncio.get_running_loop().run_in_executor(pool, parse)
+
+        production = config.collector.production
+        return Endpoint(
+            gate=Gate(find, production=production),
+            quotas=Quotas(
+                sensor=Quota(config.quota.sensor_events_per_minute),
+                tenant=Quota(config.quota.tenant_events_per_minute),
+                enrollment=Quota(config.quota.enrollments_per_minute),
+            ),
+            parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
+            keeper=keeper,
+            enrollment=Enrollment(writing, self._authority, config.collector.sensor_certificate_days, production),
+            clock=self._clock,
+            parse_apart=parse_apart,
+            batches_in_hand=config.ingest.batches_in_hand,
+            request_timeout_s=config.ingest.request_timeout_s,
+        )
+
+    def _guarded(self, endpoint: Endpoint) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            protocol = request.protocol
+            self._connections.serving(protocol)
+            try:
+                response = await endpoint.handle(request)
+                response.headers["Server"] = "vedette"
+                return response
+            finally:
+                self._connections.served(protocol)
+
+        return handle
+
+    async def _listen(self, listen: str, context: ssl.SSLContext) -> asyncio.Server:
+        host, port = parse_listen(listen)
+        limits = self._config.ingest
+        try:
+            return await asyncio.get_running_loop().create_server(
+                self._connections.make_protocol,
+                host,
+                port,
+                ssl=context,
+                ssl_handshake_timeout=limits.handshake_timeout_s,
+                ssl_shutdown_timeout=5,
+                backlog=1024,
+            )
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{listen}: cannot listen there ({error.strerror or error})",
+                advice="name another address with --ingest, or free the port",
+            ) from error
+
+    async def _keep_house(self, context: ssl.SSLContext) -> None:
+        """Cut idle connections; renew the server's certificate long before it ends."""
+        renew_at_s = self._clock.monotonic_s() + _RENEW_S
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self._connections.sweep()
+            if self._clock.monotonic_s() >= renew_at_s:
+                renew_at_s = self._clock.monotonic_s() + _RENEW_S
+                try:
+                    if self._renew_server():
+                        self._authority.load_server(context)
+                except CollectorError:
+                    log.exception("the server's certificate could not be renewed")
+
+    def _renew_server(self) -> bool:
+        names = self._config.collector.names
+        renewed = bool(names) and self._authority.renew_server(names, self._clock.wall_ns())
+        if renewed:
+            log.info("made a new server certificate for %s", ", ".join(names))
+        return renewed

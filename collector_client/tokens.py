@@ -1,0 +1,62 @@
+"""Making an enrollment token: randomness and words around the store's row.
+
+Rules of this file: the secret leaves it once, in the value returned; the store gets its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+
+from appliance.wire.enrollment import EnrollmentToken
+from collector_client.errors import OperatorError
+from collector_client.store import Control, audit, tenants, tokens
+
+_ID_BYTES = 8
+_SECRET_BYTES = 32
+_NAME = re.compile(r"[\w.][\w. -]{0,62}[\w.]|[\w.]")
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+MAX_LIFE_S = 90 * 86_400
+
+
+def parse_span(text: str) -> int:
+    """`30m`, `24h`, `7d` in seconds.
+
+    Raises:
+        OperatorError: another form, or more than 90 days.
+    """
+    match = _SPAN.fullmatch(text)
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if not 0 < seconds <= MAX_LIFE_S:
+        raise OperatorError(f"{text!r} came, a span like 30m, 24h or 7d was allowed, at most 90d")
+    return seconds
+
+
+def new_token(control: Control, tenant: str, site: str, label: str, life_s: int, now_ns: int) -> EnrollmentToken:
+    """Make a token for one sensor of a site; tenant and site are made where they are new.
+
+    Raises:
+        OperatorError: a name that is empty, long, or not made of letters, digits, blanks, dots and dashes.
+        StoreError: the store failed.
+    """
+    for what, name in (("tenant", tenant), ("site", site), ("label", label or "x")):
+        if not _NAME.fullmatch(name):
+            allowed = "up to 64 letters, digits, blanks, dots and dashes"
+            raise OperatorError(f"{what} {name[:80]!r} came, {allowed} were allowed")
+    token_id = "t-" + base64.b32encode(secrets.token_bytes(_ID_BYTES)).decode("ascii")[:12].lower()
+    token = EnrollmentToken(token_id, secrets.token_urlsafe(_SECRET_BYTES))
+    with control.transaction() as connection:
+        found = tenants.ensure_site(connection, tenant, site, now_ns)
+        tokens.add(
+            connection,
+            token.token_id,
+            token.secret,
+            found.site_id,
+            label=label,
+            now_ns=now_ns,
+            expires_ns=now_ns + life_s * 10**9,
+        )
+        audit.record(connection, now_ns, "operator", "token new", token.token_id, f"{tenant}/{site}, for {life_s} s")
+    return token
