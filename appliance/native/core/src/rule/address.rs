@@ -164,6 +164,13 @@ impl Sets {
         if depth > MAX_NESTING {
             return Err("lists or variables are nested too deeply".into());
         }
+        // A list may lack its brackets at the outermost level (`!5800,!445`).
+        if text.contains(',') {
+            let items = split_list(text)?;
+            if items.len() > 1 {
+                return items.into_iter().try_for_each(|item| self.collect(item, negated, variables, depth + 1));
+            }
+        }
         if let Some(rest) = text.strip_prefix('!') {
             return self.collect(rest.trim(), !negated, variables, depth + 1);
         }
