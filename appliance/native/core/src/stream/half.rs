@@ -201,9 +201,15 @@ impl HalfStream {
     }
 
     /// A hole the receiver has acknowledged: its length. `next` is then behind the hole; ask [`HalfStream::pop`], then here again.
+    ///
+    /// An acknowledgement alone makes no hole: captures show it before the data it is for, when they are taken on the sender's host
+    /// or through several queues. Something must lie behind the hole: data, or a FIN that was acknowledged too.
     #[inline]
     pub fn take_gap(&mut self) -> Option<u32> {
         if !seq::lt(self.next, self.acked) || self.stopped {
+            return None;
+        }
+        if self.segments.is_empty() && !self.fin.is_some_and(|fin| self.has_acked(fin)) {
             return None;
         }
         let mut end = self.acked;

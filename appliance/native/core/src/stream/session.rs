@@ -36,6 +36,7 @@ pub struct TcpSession {
     recent_ts: [Option<u32>; 2],
     fin_told: [bool; 2],
     new_isn: Option<u32>,
+    early_ack: Option<u32>,
     depth: u64,
 }
 
@@ -57,6 +58,7 @@ impl TcpSession {
             recent_ts: [None; 2],
             fin_told: [false; 2],
             new_isn: None,
+            early_ack: None,
             depth,
         }
     }
@@ -81,6 +83,14 @@ impl TcpSession {
         session.half_mut(Direction::ToServer).start(isn, depth, budget);
         session.scale[0] = Some(MAX_SCALE);
         session.state = TcpState::SynSent;
+        session
+    }
+
+    /// A connection whose SYN-ACK was captured before its SYN.
+    pub fn answered(header: &TcpHeader, depth: u64, budget: &mut Budget) -> Self {
+        let mut session = Self::new(depth);
+        session.open(header, Direction::ToClient, budget);
+        session.early_ack = Some(header.ack);
         session
     }
 
@@ -170,6 +180,9 @@ impl TcpSession {
             (TcpState::Listen | TcpState::SynSent, Direction::ToServer) => {
                 self.open(header, direction, budget);
                 self.apply(TcpEvent::Syn);
+                if self.early_ack.take() == Some(header.seq.wrapping_add(1)) {
+                    self.apply(TcpEvent::SynAck);
+                }
                 Verdict::Accept
             }
             (TcpState::SynSent, Direction::ToClient) => {
@@ -203,6 +216,7 @@ impl TcpSession {
             (TcpState::SynReceived, Direction::ToServer) if answers => {
                 self.apply(TcpEvent::Acked);
             }
+            (TcpState::Listen, Direction::ToClient) if self.early_ack.is_some() => return Verdict::Accept,
             _ if self.half(direction).started() && self.half(direction).isn() == header.seq => {}
             (_, Direction::ToClient) if self.new_isn.is_some_and(|isn| header.ack == isn.wrapping_add(1)) => {
                 return Verdict::NewConnection(header.ack.wrapping_sub(1));

@@ -64,6 +64,8 @@ impl<I: Inspector> Worker<I> {
             } else {
                 TcpSession::midstream(header, Direction::ToServer, depth, &mut self.budget)
             })
+        } else if reversed {
+            Some(TcpSession::answered(header, depth, &mut self.budget))
         } else {
             None
         };

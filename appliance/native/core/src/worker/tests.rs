@@ -268,6 +268,16 @@ fn a_syn_ack_seen_first_makes_its_receiver_the_client() {
     script.segments.remove(0);
     script.send(&mut w);
     assert!(w.inspector().log[0].starts_with("packet ToClient"), "{:?}", w.inspector().log);
+    assert!(w.inspector().log[1].ends_with("established=false Unknown"));
+}
+
+#[test]
+fn a_handshake_captured_out_of_order_is_one_flow_and_counts() {
+    let mut w = worker(|_| {});
+    let mut script = Script::new(5000).open().data(true, REQUEST).data(false, ANSWER);
+    script.segments.swap(0, 1);
+    script.send(&mut w);
+    assert_eq!((w.counters().flows_created, w.counters().app.http_transactions), (1, 1));
 }
 
 #[test]

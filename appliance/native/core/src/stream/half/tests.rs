@@ -113,6 +113,17 @@ fn an_acknowledged_hole_is_told_as_a_gap_and_what_waited_follows() {
 }
 
 #[test]
+fn an_acknowledgement_that_was_captured_before_its_data_makes_no_gap() {
+    let (mut half, mut budget) = half(u64::MAX);
+    half.acknowledge(at(5), 1000);
+    assert_eq!(half.take_gap(), None);
+    assert_eq!(feed(&mut half, &mut budget, 0, b"after", OverlapPolicy::Bsd), b"after");
+    half.acknowledge(at(9), 1000);
+    half.finish_at(at(8));
+    assert_eq!(half.take_gap(), Some(3), "what an acknowledged FIN shows to be missing is missing");
+}
+
+#[test]
 fn the_number_of_a_fin_is_no_gap() {
     let (mut half, mut budget) = half(u64::MAX);
     feed(&mut half, &mut budget, 0, b"all", OverlapPolicy::Bsd);

@@ -78,6 +78,19 @@ fn a_handshake_with_a_wrong_acknowledgement_is_none() {
 }
 
 #[test]
+fn a_handshake_captured_out_of_order_counts_when_its_numbers_fit() {
+    for (isn, whole) in [(C, true), (C + 5, false)] {
+        let mut p = Peer::new();
+        let answer = header(S, C + 1, SYN | ACK);
+        p.session = TcpSession::answered(&answer, 1 << 20, &mut p.budget);
+        assert_eq!(p.see(ToClient, answer, 0), Verdict::Accept);
+        assert_eq!(p.see(ToServer, header(isn, 0, SYN), 0), Verdict::Accept);
+        p.see(ToServer, header(isn + 1, S.wrapping_add(1), ACK), 0);
+        assert_eq!(p.session.established(), whole);
+    }
+}
+
+#[test]
 fn a_simultaneous_open_establishes() {
     let mut p = Peer::new();
     p.see(ToServer, header(C, 0, SYN), 0);
