@@ -58,6 +58,17 @@ fn a_content_bound_to_the_beginning_is_also_looked_for_in_packets_and_told_once(
 }
 
 #[test]
+fn payload_that_did_not_go_through_the_stream_is_looked_at_in_its_packet() {
+    let mut bench = Bench::new(r#"alert tcp any any -> any any (content:"abc"; sid:1;)
+        alert tcp any any -> any any (content:"abc"; flow:only_stream; sid:2;)
+        alert tcp any any -> any any (content:"abc"; flow:established; sid:3;)"#);
+    bench.in_stream = false;
+    bench.established = false;
+    assert_eq!(bench.packet(ToServer, b"abc"), [1]);
+    assert_eq!(bench.lone_packet(b"abc"), [1]);
+}
+
+#[test]
 fn a_threshold_counts_each_hit_in_a_stream_once() {
     let rule = r#"alert tcp any any -> any any (content:"fail"; depth:100; threshold:type threshold, track by_src, count 3, seconds 60; sid:1;)"#;
     let mut bench = Bench::new(rule);

@@ -216,15 +216,16 @@ impl Detector {
         let set = Arc::clone(&self.set);
         let program = set.plan.programs[program as usize];
         let rule = &set.rules[program.rule as usize];
-        let payload = match (program.scope, rule.payload()) {
-            (Scope::PacketPayload, Some(chain)) => {
-                if packet.payload.is_empty() {
-                    return;
-                }
-                Some(chain)
-            }
+        let payload = match program.scope {
+            Scope::PacketPayload => rule.payload(),
+            // The packet's payload did not go through the stream, so it is looked at here.
+            Scope::Stream if !rule.flow.only_stream => rule.payload(),
+            Scope::Stream | Scope::StreamHalf => return,
             _ => None,
         };
+        if payload.is_some() && packet.payload.is_empty() {
+            return;
+        }
         let once = payload.is_some() && packet.proto == ip_proto::TCP && told_once(rule) && !packets_only(rule);
         let told = (program.rule, context.direction);
         if once && flow.as_ref().is_some_and(|flow| flow.scratch.alerted.contains(&told)) {
@@ -384,6 +385,13 @@ impl Inspector for Detector {
         for group in plan.packets[class_of(packet.proto) as usize][direction as usize].groups(sport, dport) {
             self.candidates.extend_from_slice(&group.always);
             self.scan(group, packet.payload);
+        }
+        let in_stream = flow.as_ref().is_some_and(|flow| flow.payload_in_stream);
+        if packet.proto == ip_proto::TCP && !packet.payload.is_empty() && !in_stream {
+            for group in plan.streams[direction as usize].groups(sport, dport) {
+                self.candidates.extend_from_slice(&group.always);
+                self.scan(group, packet.payload);
+            }
         }
         if self.candidates.is_empty() {
             return;

@@ -40,6 +40,7 @@ pub struct Bench {
     pub proto: u8,
     pub app: AppProto,
     pub established: bool,
+    pub in_stream: bool,
     pub now_ns: u64,
 }
 
@@ -58,6 +59,7 @@ impl Bench {
             proto: ip_proto::TCP,
             app: AppProto::None,
             established: true,
+            in_stream: true,
             now_ns: SECOND_NS,
         }
     }
@@ -97,6 +99,7 @@ impl Bench {
             server: self.server,
             established: self.established,
             app: self.app,
+            payload_in_stream: self.in_stream,
             scratch: &mut self.notes,
         };
         act(&mut self.detector, trigger, &mut flow, &packet);
