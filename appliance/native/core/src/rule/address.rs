@@ -3,7 +3,7 @@
 use super::ports::MAX_NESTING;
 use super::vars::Variables;
 use std::cmp::Ordering;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Addresses as sorted ranges (bounds included) that neither touch nor overlap, one table per family.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -208,7 +208,8 @@ enum Range {
 
 /// One address, network (`/prefix` or `/mask`) or range (`low-high`).
 fn single(text: &str) -> Result<Range, String> {
-    let address = |part: &str| part.trim().parse::<IpAddr>().map_err(|_| format!("`{text}` is no address, network or range"));
+    let address =
+        |part: &str| part.trim().parse::<IpAddr>().map_err(|_| format!("`{text}` is no address, network or range"));
     if let Some((base, mask)) = text.split_once('/') {
         return match address(base)? {
             IpAddr::V4(base) => {
@@ -218,7 +219,8 @@ fn single(text: &str) -> Result<Range, String> {
             }
             IpAddr::V6(base) => {
                 let prefix = mask.trim().parse::<u32>().ok().filter(|prefix| *prefix <= 128);
-                let prefix = prefix.ok_or_else(|| format!("`{text}` has no valid prefix length; allowed are 0 to 128"))?;
+                let prefix =
+                    prefix.ok_or_else(|| format!("`{text}` has no valid prefix length; allowed are 0 to 128"))?;
                 let mask = if prefix == 0 { 0 } else { u128::MAX << (128 - prefix) };
                 let low = u128::from(base) & mask;
                 Ok(Range::V6((low, low | !mask)))
@@ -287,7 +289,7 @@ pub fn key(address: IpAddr) -> u128 {
 
 /// First key of the IPv4-mapped block.
 pub fn mapped(address: u32) -> u128 {
-    u128::from(Ipv6Addr::from(Ipv4Addr::from(address).to_ipv6_mapped()))
+    u128::from(Ipv4Addr::from(address).to_ipv6_mapped())
 }
 
 #[cfg(test)]
@@ -331,10 +333,22 @@ mod tests {
     fn what_is_no_address_is_refused() {
         let variables = Variables::default();
         let deep = format!("{}10.0.0.1{}", "[".repeat(99), "]".repeat(99));
-        for text in
-            ["", "10.0.0", "10.0.0.0/33", "10.0.0.0/255.0.255.0", "[10.0.0.1", "10.0.0.1]", "10.0.0.9-10.0.0.1", "::1-10.0.0.1",
-             "$NOBODY", "!any", "[10.0.0.1,!10.0.0.1]", "[10.0.0.1,]", "::/129", deep.as_str()]
-        {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.0/33",
+            "10.0.0.0/255.0.255.0",
+            "[10.0.0.1",
+            "10.0.0.1]",
+            "10.0.0.9-10.0.0.1",
+            "::1-10.0.0.1",
+            "$NOBODY",
+            "!any",
+            "[10.0.0.1,!10.0.0.1]",
+            "[10.0.0.1,]",
+            "::/129",
+            deep.as_str(),
+        ] {
             assert!(AddressSet::parse(text, &variables).is_err(), "{text}");
         }
     }

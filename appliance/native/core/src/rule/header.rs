@@ -37,6 +37,7 @@ impl Action {
 
 /// Which IP protocols a header admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Each is one protocol.
 pub struct Layer4 {
     /// TCP.
     pub tcp: bool,
@@ -198,7 +199,12 @@ fn protocol(word: &str) -> Result<(Layer4, IpVersion, Option<AppProto>), HeaderR
         "ip6" | "ipv6" => (Layer4::ALL, IpVersion::V6, None),
         "http" | "http1" => (tcp, any, Some(AppProto::Http)),
         "dns" => (Layer4 { udp: true, ..tcp }, any, Some(AppProto::Dns)),
-        _ => return Err(("protocol", format!("`{word}` is not supported; allowed are ip, tcp, udp, icmp, http and dns"))),
+        _ => {
+            return Err((
+                "protocol",
+                format!("`{word}` is not supported; allowed are ip, tcp, udp, icmp, http and dns"),
+            ))
+        }
     })
 }
 

@@ -113,9 +113,8 @@ impl Sets {
 }
 
 fn single(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| {
-        text.trim().parse::<u16>().map_err(|_| format!("`{text}` is no port; allowed are 0 to 65535"))
-    };
+    let port =
+        |text: &str| text.trim().parse::<u16>().map_err(|_| format!("`{text}` is no port; allowed are 0 to 65535"));
     if text == "any" {
         return Ok((0, u16::MAX));
     }

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use vedette_core::detect::{Alert, Detector};
 use vedette_core::inspect::{
-    AppProto, BufferId, Direction, FlowScratch, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger, TxScratch,
+    AppProto, BufferId, Direction, FlowScratch, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger,
+    TxScratch,
 };
 use vedette_core::packet::{ip_proto, tcp_flags, Packet, TcpHeader, L4};
 use vedette_core::prefilter::MatcherKind;
@@ -68,7 +69,12 @@ impl Bench {
         Self { proto: ip_proto::UDP, ..Self::new(rules) }
     }
 
-    fn act(&mut self, direction: Direction, act: impl FnOnce(&mut Detector, Trigger<'_>, &mut FlowView<'_>, &Packet<'_>), payload: &[u8]) -> Vec<u32> {
+    fn act(
+        &mut self,
+        direction: Direction,
+        act: impl FnOnce(&mut Detector, Trigger<'_>, &mut FlowView<'_>, &Packet<'_>),
+        payload: &[u8],
+    ) -> Vec<u32> {
         let (src, dst) = match direction {
             Direction::ToServer => (self.client, self.server),
             Direction::ToClient => (self.server, self.client),
@@ -89,8 +95,17 @@ impl Bench {
             ip_proto::ICMP => L4::Icmp { kind: 8, code: 0, ident: 1 },
             _ => L4::Other,
         };
-        let packet =
-            Packet { ts_ns: self.now_ns, source: 0, vlan: [0, 0], ip: b"datagram", src: src.0, dst: dst.0, proto: self.proto, l4, payload };
+        let packet = Packet {
+            ts_ns: self.now_ns,
+            source: 0,
+            vlan: [0, 0],
+            ip: b"datagram",
+            src: src.0,
+            dst: dst.0,
+            proto: self.proto,
+            l4,
+            payload,
+        };
         let trigger = Trigger { ts_ns: self.now_ns, source: 0, packet: Some(&packet) };
         let mut flow = FlowView {
             id: 7,
