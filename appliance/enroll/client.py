@@ -174,8 +174,7 @@ def _enroll_at(
     if root is None:
         raise WrongPinError(
             f"{url}: none of the {len(authorities)} CAs it offers has the pinned key {plan.pin[:16]}…",
-            advice="compare [collector] ca_pin with what `vedette-collector init` printed; if equal, beware of a"
-            " middleman",
+            advice="compare [collector] ca_pin with what `vedette-collector init` printed: somebody may sit between",
         )
     # Only what hangs below the pinned root is kept; whatever else came is forgotten.
     trusted = [root, *(ca for ca in authorities if ca != root and chain_to(root, ca, authorities) is not None)]

@@ -168,18 +168,27 @@ class HttpsConnection:
         deadline_s = self._monotonic_s() + self._timeout_s
         parts: list[bytes] = []
         size = 0
-        # `peek` waits for one packet at most, `read` of what was peeked for none: the deadline is looked at often.
-        while response.length != 0 and (ready := len(response.peek(_CHUNK_BYTES))):
-            parts.append(response.read(ready))
-            size += len(parts[-1])
+        while part := self._part(response):
+            parts.append(part)
+            size += len(part)
             if size > most:
                 raise AnswerInvalidError(f"{self.url}: an answer of more than {most} bytes came")
             if self._monotonic_s() > deadline_s:
                 raise ConnectionLostError(f"{self.url}: the answer was not whole after {self._timeout_s:g} s")
-        if response.length or (response.chunked and not response.isclosed()):
+        if response.length:
             raise ConnectionLostError(f"{self.url}: the connection was cut before the answer was whole")
         response.close()
         return b"".join(parts)
+
+    @staticmethod
+    def _part(response: http.client.HTTPResponse) -> bytes:
+        """What has come of the body, waiting for one packet at most, so that the deadline is looked at often."""
+        if response.chunked:
+            return response.read1(_CHUNK_BYTES)
+        # Not `read1`: before Python 3.12 it does not count down the length and waits for more than there is.
+        if response.length == 0:
+            return b""
+        return response.read(len(response.peek(_CHUNK_BYTES)))
 
     def _open(self) -> http.client.HTTPConnection:
         if self._proxy is None:

@@ -128,7 +128,9 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
         "set" => FlowBit::Set(bits[0]),
         "unset" => FlowBit::Unset(bits[0]),
         "toggle" => FlowBit::Toggle(bits[0]),
-        other => return Err(format!("`{other}` is not supported; allowed are set, unset, toggle, isset, isnotset, noalert")),
+        other => {
+            return Err(format!("`{other}` is not supported; allowed are set, unset, toggle, isset, isnotset, noalert"))
+        }
     };
     draft.flowbits.push(bit);
     Ok(())
