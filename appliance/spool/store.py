@@ -114,6 +114,16 @@ class Spool:
             self._writer.reopen(last)
 
     @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return self._folder
+
+    @property
+    def max_bytes(self) -> int:
+        """The byte budget."""
+        return self._max_bytes
+
+    @property
     def epoch(self) -> int:
         """The epoch that new events get."""
         return self._accepted.epoch
