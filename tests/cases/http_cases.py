@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 
 from tests.cases.case import CLIENT_SIDE, SERVER_SIDE, Case, found, rule, spoken
 
@@ -75,6 +76,92 @@ CASES = (
             segment_bytes=40,
         ),
         (found((1, 1, 1)),),
+    ),
+    Case(
+        "http-deflate-body",
+        "The deflate coding, as zlib stream and, as some servers send it, without zlib's frame.",
+        (IN_PAGE,),
+        spoken(
+            (CLIENT_SIDE, get("/1")),
+            (SERVER_SIDE, answer(zlib.compress(PAGE), "Content-Encoding: deflate")),
+            (CLIENT_SIDE, get("/2")),
+            (SERVER_SIDE, answer(zlib.compress(PAGE)[2:-4], "Content-Encoding: deflate")),
+        ),
+        (found((1, 1, 2)),),
+    ),
+    Case(
+        "http-body-until-close",
+        "A response without a length ends with the connection.",
+        (IN_PAGE,),
+        spoken((CLIENT_SIDE, b"GET / HTTP/1.0\r\n\r\n"), (SERVER_SIDE, b"HTTP/1.0 200 OK\r\n\r\n" + PAGE)),
+        (found((1, 1, 1)),),
+    ),
+    Case(
+        "http-head-response",
+        "The answer to HEAD has a length but no body: the next response begins right behind its headers.",
+        (IN_PAGE,),
+        spoken(
+            (CLIENT_SIDE, b"HEAD / HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+            (SERVER_SIDE, b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"),
+            (CLIENT_SIDE, get("/")),
+            (SERVER_SIDE, answer(PAGE)),
+        ),
+        (found((1, 1, 1)),),
+    ),
+    Case(
+        "http-continue",
+        "An interim response comes before the body is sent; it is not the answer.",
+        (IN_PAGE, rule(2, 'http.request_body; content:"late body"; startswith; endswith;', HTTP)),
+        spoken(
+            (CLIENT_SIDE, b"PUT /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"),
+            (SERVER_SIDE, b"HTTP/1.1 100 Continue\r\n\r\n"),
+            (CLIENT_SIDE, b"late body"),
+            (SERVER_SIDE, answer(PAGE)),
+        ),
+        (found((1, 1, 1), (2, 0, 1)),),
+    ),
+    Case(
+        "http-chunked-request-body",
+        "The request's body comes in chunks; http.request_body has it whole.",
+        (rule(1, 'http.request_body; content:"evil=in-chunks"; startswith; endswith;', HTTP),),
+        spoken(
+            (
+                CLIENT_SIDE,
+                b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"evil=in-chunks", 5),
+            ),
+            (SERVER_SIDE, answer(b"ok")),
+        ),
+        (found((1, 0, 1)),),
+    ),
+    Case(
+        "http-user-agent",
+        "http.user_agent is the value without the white space around it; a request without one matches nothing.",
+        (
+            rule(1, 'http.user_agent; content:"padded agent"; bsize:12;', HTTP),
+            rule(2, 'http.user_agent; content:!"padded"; content:!"agent";', HTTP),
+        ),
+        spoken(
+            (CLIENT_SIDE, get("/", "   padded agent  ")),
+            (SERVER_SIDE, answer(b"ok")),
+            (CLIENT_SIDE, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            (SERVER_SIDE, answer(b"ok")),
+        ),
+        (found((1, 0, 1)),),
+    ),
+    Case(
+        "http-old-spellings",
+        "The keywords of older rules: modifiers behind their content, and uricontent.",
+        (
+            rule(
+                1,
+                'content:"/old/"; http_uri; content:"POST"; http_method; content:"/SPELLING"; nocase; http_uri;',
+                HTTP,
+            ),
+            rule(2, 'uricontent:"/old/spelling"; content:"GET"; http_method;', HTTP),
+            rule(3, 'uricontent:"/old/"; uricontent:"spelling"; distance:0;', HTTP),
+        ),
+        spoken((CLIENT_SIDE, post("/old/spelling", b"x")), (SERVER_SIDE, answer(b"ok"))),
+        (found((1, 0, 1), (3, 0, 1)),),
     ),
     Case(
         "http-request-body",

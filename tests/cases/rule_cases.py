@@ -138,6 +138,45 @@ CASES = (
         500_000,
     ),
     Case(
+        "threshold-by-destination",
+        "Datagrams to two ports: by_dst counts per address, by_src too, by_rule all alike.",
+        (
+            rule(1, 'content:"tick"; threshold:type threshold, track by_dst, count 4, seconds 60;', UDP_9999),
+            rule(2, 'content:"tick 1"; threshold:type limit, track by_dst, count 1, seconds 60;', UDP_9999),
+        ),
+        tuple(datagram(b"tick %d" % number) for number in range(20)),
+        (found((1, 0, 5), (2, 0, 1)),),
+    ),
+    Case(
+        "address-only-rule",
+        "A rule about addresses alone is told once for a direction of a flow, not for every packet.",
+        (
+            rule(1, "", "ip $HOME_NET any -> any any"),
+            rule(2, "", "ip any any -> $HOME_NET any"),
+            rule(3, "", "ip 203.0.113.0/24 any -> any any"),
+        ),
+        spoken((CLIENT_SIDE, b"one"), (SERVER_SIDE, b"two"), (CLIENT_SIDE, b"three"), (SERVER_SIDE, b"four")),
+        (found((1, 0, 1), (2, 1, 1)),),
+    ),
+    Case(
+        "flowbits-operations",
+        "toggle, isset with alternatives, and a bit that another flow has set.",
+        (
+            rule(1, 'content:"one"; flowbits:toggle,case.t; flowbits:noalert;', UDP_9999),
+            rule(2, 'content:"two"; flowbits:isset,case.t;', UDP_9999),
+            rule(3, 'content:"two"; flowbits:isset,case.absent|case.t;', UDP_9999),
+            rule(4, 'content:"two"; flowbits:isset,case.absent;', UDP_9999),
+        ),
+        (
+            datagram(b"two, nothing set"),
+            datagram(b"one"),
+            datagram(b"two, set"),
+            datagram(b"one"),
+            datagram(b"two, off again"),
+        ),
+        (found((2, 0, 1), (3, 0, 1)),),
+    ),
+    Case(
         "dns-query",
         "Each question is a buffer of dotted text without the last dot; letters keep their case.",
         (

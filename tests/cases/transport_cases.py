@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from tests.cases.case import CLIENT, CLIENT_SIDE, SERVER, SERVER_SIDE, Case, found, rule, spoken
-from tests.cases.craft import ACK, PSH, UDP, Connection, fragments, icmp_echo, ipv6, udp, with_checksum
+from tests.cases.craft import ACK, FIN, PSH, RST, UDP, Connection, fragments, icmp_echo, ipv6, udp, with_checksum
 
 DATA = ACK | PSH
 EVIL = rule(1, 'flow:established,to_server; content:"evil-in-the-stream";', "tcp any any -> any 80")
@@ -74,6 +74,46 @@ def _ipv6_datagram(payload: bytes, extensions: tuple[int, ...]) -> bytes:
     return ipv6(source, destination, kind, body)
 
 
+def _sequence_wrap() -> tuple[bytes, ...]:
+    connection = Connection(CLIENT, SERVER, client_seq=2**32 - 6)
+    connection.segment_bytes = 4
+    datagrams = [*connection.open(), *connection.say(CLIENT_SIDE, b"evil-in-the-stream")]
+    return (*datagrams, *connection.say(SERVER_SIDE, b"ok"), *connection.close())
+
+
+def _data_on_fin() -> tuple[bytes, ...]:
+    connection = Connection(CLIENT, SERVER)
+    datagrams = [*connection.open(), *connection.say(CLIENT_SIDE, b"evil-in-")]
+    datagrams.append(connection.packet(CLIENT_SIDE, DATA | FIN, b"the-stream"))
+    connection.next[CLIENT_SIDE] += 11
+    datagrams.append(connection.packet(SERVER_SIDE, FIN | ACK))
+    connection.next[SERVER_SIDE] += 1
+    return (*datagrams, connection.packet(CLIENT_SIDE, ACK))
+
+
+def _gap() -> tuple[bytes, ...]:
+    connection = Connection(CLIENT, SERVER)
+    datagrams = [*connection.open(), *connection.say(CLIENT_SIDE, b"before the gap. ")]
+    connection.next[CLIENT_SIDE] += 100  # a segment that the capture missed but the server acknowledges
+    datagrams += [connection.packet(SERVER_SIDE, ACK), *connection.say(CLIENT_SIDE, b"evil-in-the-stream")]
+    return (*datagrams, *connection.say(SERVER_SIDE, b"ok"), *connection.close())
+
+
+def _ports_used_again() -> tuple[bytes, ...]:
+    datagrams: list[bytes] = []
+    for start in (1000, 500_000):
+        connection = Connection(CLIENT, SERVER, start, start * 2)
+        datagrams += [*connection.open(), *connection.say(CLIENT_SIDE, b"evil-in-the-stream"), *connection.close()]
+    return tuple(datagrams)
+
+
+def _reset() -> tuple[bytes, ...]:
+    connection = Connection(CLIENT, SERVER)
+    datagrams = [*connection.open(), *connection.say(CLIENT_SIDE, b"evil-in-")]
+    datagrams.append(connection.packet(SERVER_SIDE, RST | ACK))
+    return (*datagrams, connection.packet(CLIENT_SIDE, DATA, b"the-stream"))
+
+
 def _fragmented_udp() -> tuple[bytes, ...]:
     whole = udp(CLIENT, (SERVER[0], 9999), b"." * 30 + b"evil-across-fragments" + b"." * 30, ident=77)
     cut = fragments(whole, 40, order=(2, 0, 1))
@@ -111,6 +151,41 @@ CASES = (
         (EVIL,),
         spoken((CLIENT_SIDE, b"evil-in-the-stream"), (SERVER_SIDE, b"ok"), segment_bytes=1),
         (found((1, 0, 1)),),
+    ),
+    Case(
+        "tcp-sequence-wrap",
+        "The sequence number passes 2^32 inside the pattern.",
+        (EVIL,),
+        _sequence_wrap(),
+        (found((1, 0, 1)),),
+    ),
+    Case(
+        "tcp-data-on-fin",
+        "The end of the pattern comes with the FIN.",
+        (EVIL,),
+        _data_on_fin(),
+        (found((1, 0, 1)),),
+    ),
+    Case(
+        "tcp-gap",
+        "A segment is missing from the capture but acknowledged: what follows is inspected, and not as if joined.",
+        (EVIL, rule(2, 'flow:established; content:"gap. evil";')),
+        _gap(),
+        (found((1, 0, 1)),),
+    ),
+    Case(
+        "tcp-ports-used-again",
+        "Two connections in a row between the same ports are two flows: each alerts.",
+        (EVIL,),
+        _ports_used_again(),
+        (found((1, 0, 2)),),
+    ),
+    Case(
+        "tcp-data-after-reset",
+        "What is sent after the other side's reset is read by nobody.",
+        (EVIL,),
+        _reset(),
+        (found(),),
     ),
     Case(
         "tcp-midstream",

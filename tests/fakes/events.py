@@ -132,7 +132,7 @@ def stored(ready: Event, epoch: int, seq: int, sensor: Sensor = SENSOR) -> Store
 
 
 @dataclass
-class FakeSensor:
+class EventSource:
     """One enrolled sensor that numbers its events."""
 
     sensor_id: str
@@ -157,7 +157,7 @@ class FakeSensor:
 def enroll(
     directory: Path, sensor_id: str, *, tenant: str = "acme", site: str = "hq", label: str = "", now_ns: int = NS,
     assurance: str = "software", not_after_ns: int | None = None,
-) -> FakeSensor:  # fmt: skip
+) -> EventSource:  # fmt: skip
     """Give a sensor its record; the store is made when there is none."""
     control = Control.open(directory) if (directory / "control.db").exists() else Control.create(directory)
     with control.transaction() as connection:
@@ -167,10 +167,10 @@ def enroll(
         )
         audit.record(connection, now_ns, "test", "enroll", sensor_id)
     control.close()
-    return FakeSensor(sensor_id)
+    return EventSource(sensor_id)
 
 
-def heartbeat(now_ns: int, sensor: FakeSensor, *, waiting: int = 0, drops: int = 0, refused: int = 0) -> str:
+def heartbeat(now_ns: int, sensor: EventSource, *, waiting: int = 0, drops: int = 0, refused: int = 0) -> str:
     """A heartbeat's text as the ingest would keep it."""
     return Heartbeat(
         sent_ts_ns=now_ns,
@@ -185,7 +185,7 @@ def heartbeat(now_ns: int, sensor: FakeSensor, *, waiting: int = 0, drops: int =
     ).to_json().decode()  # fmt: skip
 
 
-def fill(writer: Writer, sensor: FakeSensor, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS) -> None:
+def fill(writer: Writer, sensor: EventSource, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS) -> None:
     """Store `count` events spread unevenly over the last `hours`, in batches, repeatable by `seed`."""
     dice = random.Random(seed)
     times = sorted(now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count))

@@ -8,6 +8,7 @@
 pub mod app;
 pub mod capture;
 pub mod decode;
+pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod flow;

@@ -12,7 +12,7 @@ use support::{ethernet, ipv4, pcap, udp};
 use vedette_core::capture::afpacket;
 use vedette_core::decode::Config;
 use vedette_core::engine::{Engine, Numbered, Pipeline, Weigh};
-use vedette_core::error::Error;
+use vedette_core::error::{Error, Result};
 use vedette_core::packet::Packet;
 use wire::{on_a_wire, Sender};
 
@@ -22,6 +22,9 @@ struct Orders {
     name: u32,
     panic_at: Option<u32>,
 }
+
+/// The name of rules that cannot be taken.
+const UNLOADABLE: u32 = 99;
 
 const QUIET: Orders = Orders { name: 0, panic_at: None };
 
@@ -62,8 +65,12 @@ impl Pipeline for Notebook {
         self.notes.push(Note::Finished);
     }
 
-    fn reload(&mut self, rules: &Arc<Orders>) {
+    fn reload(&mut self, rules: &Arc<Orders>) -> Result<()> {
         self.orders = **rules;
+        match self.orders.name {
+            UNLOADABLE => Err(Error::Matcher("no memory".into())),
+            _ => Ok(()),
+        }
     }
 
     fn take_alerts(&mut self, into: &mut Vec<Note>) {
@@ -75,8 +82,9 @@ impl Pipeline for Notebook {
     }
 }
 
-fn notebook(orders: &Arc<Orders>) -> Notebook {
-    Notebook { orders: **orders, notes: Vec::new(), seen: 0 }
+#[allow(clippy::unnecessary_wraps)] // the engine's makers may fail
+fn notebook(orders: &Arc<Orders>) -> Result<Notebook> {
+    Ok(Notebook { orders: **orders, notes: Vec::new(), seen: 0 })
 }
 
 fn numbered(number: u32) -> Vec<u8> {
@@ -215,6 +223,16 @@ fn a_reload_takes_effect_between_two_packets_and_is_counted() {
         last = (note.generation, Some(number));
     }
     assert_eq!(last.0, 2);
+}
+
+#[test]
+fn rules_that_a_thread_cannot_take_are_told() {
+    let (_folder, paths) = Folder::with(&[capture(0..30_000)]);
+    let engine = start(&paths, QUIET);
+    engine.next_batch(1, LONG).unwrap();
+    engine.reload(Arc::new(Orders { name: UNLOADABLE, ..QUIET }));
+    let error = collect(&engine).1.expect("told").to_string();
+    assert!(error.contains("no memory"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 """Hypothesis strategies: any message that the encoder takes, and any way to break a tree.
 
-Rules of this file: models here are within every range, in canonical text (what the decoder gives back); attacks are elsewhere.
+Rules of this file: models here are within every range, in canonical text (what the decoder gives back); attacks are
+elsewhere.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def transport(icmp_proto: int) -> st.SearchStrategy:
 def ip_headers(draw: st.DrawFn) -> IpHeader:
     proto, l4 = draw(transport(1))
     return IpHeader(
-        draw(maybe(ipv4)), draw(maybe(ipv4)), proto, *(draw(maybe(unsigned(bits))) for bits in (4, 4, 8, 16, 16, 3, 13, 8, 16)),
+        draw(maybe(ipv4)), draw(maybe(ipv4)), proto,
+        *(draw(maybe(unsigned(bits))) for bits in (4, 4, 8, 16, 16, 3, 13, 8, 16)),
         options=draw(options), l4=l4, data=draw(maybe(data)),
     )  # fmt: skip
 

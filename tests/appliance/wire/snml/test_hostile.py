@@ -47,7 +47,10 @@ ATTACKS = {
     "a file as an entity": (DECLARATION + EXTERNAL + b"<a>&x;</a>", RejectCode.DOCTYPE_PRESENT),
     "a DOCTYPE behind a comment": (b"<!-- --><!DOCTYPE a><a/>", RejectCode.MARKUP_PRESENT),
     "a payload of 70,000 octets": (GOOD.replace(b">78<", b">" + b"78" * 70_000 + b"<"), RejectCode.DATA_TOO_LONG),
-    "a payload of 4 million characters": (GOOD.replace(b">78<", b">" + b"7" * 4_000_000 + b"<"), RejectCode.DATA_TOO_LONG),
+    "a payload of 4 million characters": (
+        GOOD.replace(b">78<", b">" + b"7" * 4_000_000 + b"<"),
+        RejectCode.DATA_TOO_LONG,
+    ),
     "a message of 2,000 characters": (GOOD.replace(b">m<", b">" + b"m" * 2000 + b"<"), RejectCode.TEXT_TOO_LONG),
     "a number of 4 million digits": (
         GOOD.replace(b"<signature>", b'<signature id="' + b"9" * 4_000_000 + b'">'),

@@ -79,7 +79,11 @@ def test_fragments_are_lines_and_make_the_same_document(sensor: Sensor, several:
 @given(st.text(min_size=1, max_size=3000), st.text(max_size=6000))
 def test_any_text_goes_out_on_one_line_and_comes_back_without_controls(msg: str, fact: str) -> None:
     event = Event(
-        Signature(msg, class_=msg), (Reference("url", msg),), 0, IpHeader("192.0.2.1", None, 6), (Facts((("http.url", fact),)),)
+        Signature(msg, class_=msg),
+        (Reference("url", msg),),
+        0,
+        IpHeader("192.0.2.1", None, 6),
+        (Facts((("http.url", fact),)),),
     )
     fragment = encode_event(event, Encoding.HEX, Detail.FULL)
     back = decode_event(fragment, Encoding.HEX)

@@ -5,6 +5,7 @@
 //! and end its direction. Every parser is bounded in memory by its own limits and tells what it holds.
 
 pub mod dns;
+pub mod http;
 mod layer;
 pub mod tls;
 
@@ -116,4 +117,4 @@ pub struct Protocol {
 }
 
 /// Every protocol, in the order in which beginnings are tried.
-pub static PROTOCOLS: [Protocol; 3] = [tls::PROTOCOL, dns::OVER_UDP, dns::OVER_TCP];
+pub static PROTOCOLS: [Protocol; 4] = [http::PROTOCOL, tls::PROTOCOL, dns::OVER_UDP, dns::OVER_TCP];

@@ -7,7 +7,8 @@ use super::{AppContext, AppParser, Match, Probe, Protocol, Transport};
 use crate::inspect::{AppProto, Direction};
 
 /// Row in the table of protocols.
-pub const PROTOCOL: Protocol = Protocol { app: AppProto::Tls, transport: Transport::Tcp, probe, new: || Box::<Tls>::default() };
+pub const PROTOCOL: Protocol =
+    Protocol { app: AppProto::Tls, transport: Transport::Tcp, probe, new: || Box::<Tls>::default() };
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
@@ -18,7 +19,8 @@ const MAX_CLEAR_BYTES: u64 = 32 * 1024;
 fn probe(probe: &Probe<'_>) -> Match {
     // type, major version 3, minor 0..=4, then the message: ClientHello (1) or ServerHello (2).
     let hello = if probe.direction == Direction::ToServer { 1 } else { 2 };
-    let expected: [(usize, std::ops::RangeInclusive<u8>); 4] = [(0, HANDSHAKE..=HANDSHAKE), (1, 3..=3), (2, 0..=4), (5, hello..=hello)];
+    let expected: [(usize, std::ops::RangeInclusive<u8>); 4] =
+        [(0, HANDSHAKE..=HANDSHAKE), (1, 3..=3), (2, 0..=4), (5, hello..=hello)];
     for (index, range) in expected {
         match probe.data.get(index) {
             None => return Match::More,

@@ -43,11 +43,11 @@ impl<P: Pipeline> Engine<P> {
         paths: &[Q],
         decode: decode::Config,
         rules: Arc<P::Rules>,
-        make: impl FnOnce(&Arc<P::Rules>) -> P,
+        make: impl FnOnce(&Arc<P::Rules>) -> Result<P>,
     ) -> Result<Self> {
         let files = paths.iter().map(|path| CaptureFile::open(path.as_ref())).collect::<Result<Vec<_>>>()?;
         let total_bytes = files.iter().map(|file| file.size_bytes() as u64).sum();
-        let pipeline = make(&rules);
+        let pipeline = make(&rules)?;
         let shared = Arc::new(Shared::new(rules, 1, total_bytes));
         let worker = Worker::new(&shared, 0, decode, pipeline);
         let threads = vec![spawn(0, worker, move |worker| files::run(worker, &files))?];
@@ -64,7 +64,7 @@ impl<P: Pipeline> Engine<P> {
         capture: &afpacket::Config,
         decode: decode::Config,
         rules: Arc<P::Rules>,
-        make: impl Fn(&Arc<P::Rules>) -> P,
+        make: impl Fn(&Arc<P::Rules>) -> Result<P>,
     ) -> Result<Self> {
         if names.is_empty() {
             return Err(Error::Setting {
@@ -82,7 +82,7 @@ impl<P: Pipeline> Engine<P> {
                 rings.push(ring);
             }
         }
-        let pipelines: Vec<P> = rings_of.iter().map(|_| make(&rules)).collect();
+        let pipelines = rings_of.iter().map(|_| make(&rules)).collect::<Result<Vec<P>>>()?;
         let shared = Arc::new(Shared::new(rules, pipelines.len(), 0));
         let mut engine = Self { shared, threads: Vec::new() };
         // All workers first: the queue must not look finished while threads are still being started.

@@ -1,8 +1,9 @@
 //! What an engine thread drives, and what comes out of it.
 //!
-//! Rules of this file: the seam only. The real pipeline (flow, stream, application layer, detection) implements it below; tests
+//! Rules of this file: the seam only. The real pipeline (flow, stream, application layer, detection) is `detection`'s; tests
 //! of the threads bring their own.
 
+use crate::error::Result;
 use crate::packet::Packet;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -27,7 +28,10 @@ pub trait Pipeline: Send + 'static {
     /// The input is over: inspect what is open.
     fn finish(&mut self);
     /// Judge by these rules from now on; flows are kept.
-    fn reload(&mut self, rules: &Arc<Self::Rules>);
+    ///
+    /// # Errors
+    /// It cannot (no memory). The engine stops and tells.
+    fn reload(&mut self, rules: &Arc<Self::Rules>) -> Result<()>;
     /// Moves the alerts found since the last call to the end of `into`.
     fn take_alerts(&mut self, into: &mut Vec<Self::Alert>);
     /// Tells every counter by name. The names never change between calls.

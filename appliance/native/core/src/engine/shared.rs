@@ -179,7 +179,9 @@ impl<P: Pipeline> Worker<P> {
             self.generation = self.shared.generation.load(Ordering::Acquire);
             Arc::clone(&current)
         };
-        self.pipeline.reload(&rules);
+        if let Err(error) = self.pipeline.reload(&rules) {
+            self.shared.fail(error.to_string());
+        }
     }
 
     #[inline]

@@ -97,7 +97,15 @@ impl<T> FlowTable<T> {
     }
 
     /// A new flow for `packet`, whose source is the client unless `reversed`. The caller has made room.
-    pub fn insert(&mut self, hash: u64, key: FlowKey, packet: &Packet<'_>, reversed: bool, forward: bool, data: T) -> Slot {
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        reversed: bool,
+        forward: bool,
+        data: T,
+    ) -> Slot {
         let (sport, dport) = packet.ports();
         let (src, dst) = ((packet.src, sport), (packet.dst, dport));
         let flow = Box::new(Flow {

@@ -157,8 +157,22 @@ mod tests {
             PatternSet { patterns: vec![pattern(b"z", true)] },
         ];
         let blocks: Vec<Vec<u8>> = [
-            &b""[..], b"a", b"abc", b"aBc", b"xxabcabc", b"\0\0a", b"\0\0A", b".*[a]\\", b"a\n\rb", b"\xff\xfe\0", &long,
-            &long[1..], b"Z", b"\xc3\xa9t", b"ABC abc", b"bc",
+            &b""[..],
+            b"a",
+            b"abc",
+            b"aBc",
+            b"xxabcabc",
+            b"\0\0a",
+            b"\0\0A",
+            b".*[a]\\",
+            b"a\n\rb",
+            b"\xff\xfe\0",
+            &long,
+            &long[1..],
+            b"Z",
+            b"\xc3\xa9t",
+            b"ABC abc",
+            b"bc",
         ]
         .iter()
         .map(|block| block.to_vec())
@@ -171,7 +185,11 @@ mod tests {
                         .filter(|&id| {
                             let wanted = &set.patterns[id as usize];
                             block.windows(wanted.bytes.len()).any(|there| {
-                                if wanted.nocase { there.eq_ignore_ascii_case(&wanted.bytes) } else { there == wanted.bytes }
+                                if wanted.nocase {
+                                    there.eq_ignore_ascii_case(&wanted.bytes)
+                                } else {
+                                    there == wanted.bytes
+                                }
                             })
                         })
                         .collect();

@@ -164,6 +164,13 @@ impl Sets {
         if depth > MAX_NESTING {
             return Err("lists or variables are nested too deeply".into());
         }
+        // A list may lack its brackets at the outermost level (`!5800,!445`).
+        if text.contains(',') {
+            let items = split_list(text)?;
+            if items.len() > 1 {
+                return items.into_iter().try_for_each(|item| self.collect(item, negated, variables, depth + 1));
+            }
+        }
         if let Some(rest) = text.strip_prefix('!') {
             return self.collect(rest.trim(), !negated, variables, depth + 1);
         }
@@ -201,7 +208,8 @@ enum Range {
 
 /// One address, network (`/prefix` or `/mask`) or range (`low-high`).
 fn single(text: &str) -> Result<Range, String> {
-    let address = |part: &str| part.trim().parse::<IpAddr>().map_err(|_| format!("`{text}` is no address, network or range"));
+    let address =
+        |part: &str| part.trim().parse::<IpAddr>().map_err(|_| format!("`{text}` is no address, network or range"));
     if let Some((base, mask)) = text.split_once('/') {
         return match address(base)? {
             IpAddr::V4(base) => {
@@ -211,7 +219,8 @@ fn single(text: &str) -> Result<Range, String> {
             }
             IpAddr::V6(base) => {
                 let prefix = mask.trim().parse::<u32>().ok().filter(|prefix| *prefix <= 128);
-                let prefix = prefix.ok_or_else(|| format!("`{text}` has no valid prefix length; allowed are 0 to 128"))?;
+                let prefix =
+                    prefix.ok_or_else(|| format!("`{text}` has no valid prefix length; allowed are 0 to 128"))?;
                 let mask = if prefix == 0 { 0 } else { u128::MAX << (128 - prefix) };
                 let low = u128::from(base) & mask;
                 Ok(Range::V6((low, low | !mask)))
@@ -324,10 +333,22 @@ mod tests {
     fn what_is_no_address_is_refused() {
         let variables = Variables::default();
         let deep = format!("{}10.0.0.1{}", "[".repeat(99), "]".repeat(99));
-        for text in
-            ["", "10.0.0", "10.0.0.0/33", "10.0.0.0/255.0.255.0", "[10.0.0.1", "10.0.0.1]", "10.0.0.9-10.0.0.1", "::1-10.0.0.1",
-             "$NOBODY", "!any", "[10.0.0.1,!10.0.0.1]", "[10.0.0.1,]", "::/129", deep.as_str()]
-        {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.0/33",
+            "10.0.0.0/255.0.255.0",
+            "[10.0.0.1",
+            "10.0.0.1]",
+            "10.0.0.9-10.0.0.1",
+            "::1-10.0.0.1",
+            "$NOBODY",
+            "!any",
+            "[10.0.0.1,!10.0.0.1]",
+            "[10.0.0.1,]",
+            "::/129",
+            deep.as_str(),
+        ] {
             assert!(AddressSet::parse(text, &variables).is_err(), "{text}");
         }
     }

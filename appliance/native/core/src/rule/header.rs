@@ -198,7 +198,12 @@ fn protocol(word: &str) -> Result<(Layer4, IpVersion, Option<AppProto>), HeaderR
         "ip6" | "ipv6" => (Layer4::ALL, IpVersion::V6, None),
         "http" | "http1" => (tcp, any, Some(AppProto::Http)),
         "dns" => (Layer4 { udp: true, ..tcp }, any, Some(AppProto::Dns)),
-        _ => return Err(("protocol", format!("`{word}` is not supported; allowed are ip, tcp, udp, icmp, http and dns"))),
+        _ => {
+            return Err((
+                "protocol",
+                format!("`{word}` is not supported; allowed are ip, tcp, udp, icmp, http and dns"),
+            ))
+        }
     })
 }
 

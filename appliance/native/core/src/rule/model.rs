@@ -98,11 +98,9 @@ impl Buffer {
 /// The stage at which a buffer is final. The payload has none; it is given the first.
 pub fn stage_of(id: BufferId) -> Stage {
     match id {
-        BufferId::Payload
-        | BufferId::HttpUri
-        | BufferId::HttpMethod
-        | BufferId::HttpUserAgent
-        | BufferId::DnsQuery => Stage::Request,
+        BufferId::Payload | BufferId::HttpUri | BufferId::HttpMethod | BufferId::HttpUserAgent | BufferId::DnsQuery => {
+            Stage::Request
+        }
         BufferId::HttpRequestBody => Stage::RequestBody,
         BufferId::HttpResponseBody => Stage::ResponseBody,
     }

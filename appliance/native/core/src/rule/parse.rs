@@ -56,7 +56,10 @@ fn finish(mut draft: Draft<'_>, sid: u32, ends: super::header::EndsNeeded) -> Re
     let packets_only = draft.packets_only || draft.header.packets_only;
     let only_stream = flow.only_stream || draft.header.stream_only;
     if packets_only && only_stream {
-        return Err(("flow", "a keyword that looks at packets cannot be used where only the stream is looked at".into()));
+        return Err((
+            "flow",
+            "a keyword that looks at packets cannot be used where only the stream is looked at".into(),
+        ));
     }
     flow.only_stream = only_stream;
     check_fast_pattern_only(&draft.chains)?;
@@ -111,7 +114,10 @@ fn app_of(draft: &Draft<'_>) -> Result<Option<AppProto>, Wrong> {
     for chain in &draft.chains {
         let Some(of_buffer) = chain.buffer.app() else { continue };
         if app.is_some_and(|app| app != of_buffer) {
-            return Err(("protocol", format!("a buffer of {of_buffer:?} does not go with {:?}", app.unwrap_or_default())));
+            return Err((
+                "protocol",
+                format!("a buffer of {of_buffer:?} does not go with {:?}", app.unwrap_or_default()),
+            ));
         }
         app = Some(of_buffer);
     }
@@ -217,7 +223,6 @@ fn score(piece: &[u8], nocase: bool, buffer: Buffer) -> u64 {
 
 /// Whether a payload content is bound to the beginning, so that packets are looked at besides the stream.
 pub fn bound_to_packet_start(rule: &model::Rule) -> bool {
-    rule.payload().is_some_and(|chain| {
-        chain.contents().any(|content| content.depth.is_some() || content.offset.is_some())
-    })
+    rule.payload()
+        .is_some_and(|chain| chain.contents().any(|content| content.depth.is_some() || content.offset.is_some()))
 }

@@ -82,6 +82,13 @@ impl Sets {
         if depth > MAX_NESTING {
             return Err("lists or variables are nested too deeply".into());
         }
+        // A list may lack its brackets at the outermost level (`!5800,!445`).
+        if text.contains(',') {
+            let items = super::address::split_list(text)?;
+            if items.len() > 1 {
+                return items.into_iter().try_for_each(|item| self.collect(item, negated, variables, depth + 1));
+            }
+        }
         if let Some(rest) = text.strip_prefix('!') {
             return self.collect(rest.trim(), !negated, variables, depth + 1);
         }
@@ -106,9 +113,8 @@ impl Sets {
 }
 
 fn single(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| {
-        text.trim().parse::<u16>().map_err(|_| format!("`{text}` is no port; allowed are 0 to 65535"))
-    };
+    let port =
+        |text: &str| text.trim().parse::<u16>().map_err(|_| format!("`{text}` is no port; allowed are 0 to 65535"));
     if text == "any" {
         return Ok((0, u16::MAX));
     }
@@ -172,6 +178,7 @@ mod tests {
             ("$HTTP_PORTS", &[80], &[81]),
             ("!$HTTP_PORTS", &[81], &[80]),
             ("$FILE_DATA_PORTS", &[80, 110, 143], &[25]),
+            ("!5800,!445", &[80], &[445, 5800]),
             ("[ 5060, 5061 ]", &[5060, 5061], &[5062]),
         ];
         let variables = Variables::default();

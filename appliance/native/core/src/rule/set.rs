@@ -4,6 +4,7 @@
 
 use super::draft::Shared;
 use super::header::EndTables;
+use super::keyword::flowbits::Names;
 use super::model::Rule;
 use super::parse::{self, Reason};
 use super::plan::Plan;
@@ -49,6 +50,8 @@ pub struct RuleSet {
     pub refused: Vec<Refusal>,
     /// SHA-256 (hexadecimal) over the loaded rules' text and the variables.
     pub digest: String,
+    /// Names of the flow bits.
+    pub bits: Names,
     /// Address and port sets that the rules' headers name.
     pub ends: EndTables,
     /// The compiled plan.
@@ -125,7 +128,7 @@ impl RuleSet {
         let digest = digest(&loaded, variables);
         let rules: Vec<Rule> = loaded.into_iter().map(|loaded| loaded.rule).collect();
         let plan = Plan::build(&rules, &ends, options)?;
-        Ok(Self { rules, refused, digest, ends, plan })
+        Ok(Self { rules, refused, digest, bits: shared.bits, ends, plan })
     }
 
     /// Name of the matcher that serves this set.

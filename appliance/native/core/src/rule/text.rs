@@ -118,13 +118,7 @@ mod tests {
     #[test]
     fn lines_are_joined_comments_dropped_and_numbered_by_their_first() {
         let lines = logical_lines(b"# note\n\nalert tcp \\\n any\r\n# off \\\nswallowed\nlast");
-        assert_eq!(
-            lines,
-            [
-                Line { number: 3, text: "alert tcp  any".into() },
-                Line { number: 7, text: "last".into() }
-            ]
-        );
+        assert_eq!(lines, [Line { number: 3, text: "alert tcp  any".into() }, Line { number: 7, text: "last".into() }]);
     }
 
     #[test]

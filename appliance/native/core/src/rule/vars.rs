@@ -60,7 +60,10 @@ impl Variables {
         for (name, value) in overrides {
             let name = name.trim().trim_start_matches('$');
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(setting(name, format!("`{name}` is no variable name; allowed are letters, digits and '_'")));
+                return Err(setting(
+                    name,
+                    format!("`{name}` is no variable name; allowed are letters, digits and '_'"),
+                ));
             }
             variables.values.insert(name.to_owned(), value.trim().to_owned());
         }
@@ -104,7 +107,9 @@ mod tests {
     fn a_value_that_is_neither_addresses_nor_ports_is_refused_by_name() {
         assert!(set("HOME_NET", "10.0.0.0/8").is_ok());
         assert!(set("$MY_PORTS", "[80,8080:8090]").is_ok());
-        for (name, value) in [("HOME_NET", "ten"), ("HOME_NET", "$HOME_NET"), ("HOME_NET", "any"), ("A B", "any"), ("X", "")] {
+        for (name, value) in
+            [("HOME_NET", "ten"), ("HOME_NET", "$HOME_NET"), ("HOME_NET", "any"), ("A B", "any"), ("X", "")]
+        {
             let error = set(name, value).unwrap_err().to_string();
             assert!(error.contains("rule variable"), "{error}");
         }

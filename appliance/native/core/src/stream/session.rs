@@ -106,7 +106,8 @@ impl TcpSession {
 
     /// Whether a SYN with this number opens a new connection on these ports.
     pub fn reused_by(&self, header: &TcpHeader) -> bool {
-        header.flags & (tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST) == tcp_flags::SYN && self.state == TcpState::Closed
+        header.flags & (tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST) == tcp_flags::SYN
+            && self.state == TcpState::Closed
     }
 
     fn apply(&mut self, event: TcpEvent) -> bool {
@@ -141,7 +142,9 @@ impl TcpSession {
             // A refusal acknowledges the SYN (RFC 9293 section 3.10.7.3).
             (TcpState::SynSent, Direction::ToClient) => {
                 let client = self.half(Direction::ToServer);
-                header.flags & tcp_flags::ACK != 0 && seq::lt(client.isn(), header.ack) && seq::le(header.ack, client.max_end())
+                header.flags & tcp_flags::ACK != 0
+                    && seq::lt(client.isn(), header.ack)
+                    && seq::le(header.ack, client.max_end())
             }
             _ => self.half(direction).accepts_reset(header.seq),
         };
@@ -285,7 +288,9 @@ impl TcpSession {
                 self.apply(event_for(direction));
             }
         }
-        if self.state == TcpState::BothClosing && self.halves.iter().all(|h| h.fin().is_some_and(|fin| h.has_acked(fin))) {
+        if self.state == TcpState::BothClosing
+            && self.halves.iter().all(|h| h.fin().is_some_and(|fin| h.has_acked(fin)))
+        {
             self.apply(TcpEvent::FinsAcked);
         }
         ended

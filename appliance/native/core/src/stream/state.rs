@@ -4,7 +4,7 @@
 //! has finished, and whether it is over. Sequence numbers were checked before an event reaches this table.
 
 use crate::flow::State;
-use TcpState::{Closed, ClientClosing, Crossed, Established, BothClosing, Listen, ServerClosing, SynReceived, SynSent};
+use TcpState::{BothClosing, ClientClosing, Closed, Crossed, Established, Listen, ServerClosing, SynReceived, SynSent};
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

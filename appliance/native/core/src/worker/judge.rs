@@ -3,7 +3,9 @@
 use super::conversation::{Conversation, TcpPart};
 use crate::app::{AppConfig, AppContext, AppCounters, AppLayer, TransactionSink};
 use crate::flow::Flow;
-use crate::inspect::{AppProto, Direction, FlowScratch, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger};
+use crate::inspect::{
+    AppProto, Direction, FlowScratch, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger,
+};
 use crate::stream::Budget;
 use std::net::IpAddr;
 
@@ -31,7 +33,12 @@ pub(super) struct Parts<'a> {
 impl<'a, I: Inspector> Judge<'a, I> {
     /// Part a flow into what the judge needs and what the layers work on.
     #[inline]
-    pub fn split(inspector: &'a mut I, flow: &'a mut Flow<Conversation>, trigger: Trigger<'a>, established: bool) -> (Self, Parts<'a>) {
+    pub fn split(
+        inspector: &'a mut I,
+        flow: &'a mut Flow<Conversation>,
+        trigger: Trigger<'a>,
+        established: bool,
+    ) -> (Self, Parts<'a>) {
         let Conversation { app, scratch, tcp, accounted } = &mut flow.data;
         let judge = Self {
             inspector,

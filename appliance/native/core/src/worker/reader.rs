@@ -124,6 +124,12 @@ impl<I: Inspector> Reader<'_, I> {
 
     /// Look at the beginning of a direction; if it takes more bytes, these are held in the window.
     fn recognise(&mut self, direction: Direction, data: &[u8], offset: u64) -> Decision {
+        if self.budget.is_full() {
+            // A parser is memory too.
+            self.budget.refused += 1;
+            self.app.give_up(direction);
+            return Decision::Decided;
+        }
         let keep = self.keep();
         let ports = self.judge.ports();
         let window = &mut self.tcp.windows[direction as usize];

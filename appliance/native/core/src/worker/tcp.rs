@@ -67,7 +67,8 @@ impl<I: Inspector> Worker<I> {
         } else {
             None
         };
-        self.flows.get_mut(slot).data.tcp = session.map(|session| Box::new(TcpPart { session, windows: Default::default() }));
+        self.flows.get_mut(slot).data.tcp =
+            session.map(|session| Box::new(TcpPart { session, windows: Default::default() }));
         slot
     }
 

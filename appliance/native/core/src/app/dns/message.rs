@@ -67,7 +67,8 @@ pub fn plausible_header(data: &[u8]) -> bool {
     let opcode = flags >> 11 & 0xf;
     let is_response = flags & 0x8000 != 0;
     // RFC 5395 section 2.2: QUERY, IQUERY, STATUS, NOTIFY, UPDATE.
-    matches!(opcode, 0..=2 | 4 | 5) && (1..=MAX_QUESTIONS as u16).contains(&questions) || (is_response && questions == 0 && opcode == 0)
+    matches!(opcode, 0..=2 | 4 | 5) && (1..=MAX_QUESTIONS as u16).contains(&questions)
+        || (is_response && questions == 0 && opcode == 0)
 }
 
 /// Whether this is DNS beyond doubt, for ports that are not its own: one well-formed question of the Internet class with a host
@@ -76,7 +77,9 @@ pub fn is_unmistakable(data: &[u8], direction: Direction) -> bool {
     let Ok(message) = Message::parse(data) else { return false };
     let [question] = message.questions.as_slice() else { return false };
     let Ok(behind) = read_name(data, HEADER_BYTES, &mut Vec::new()) else { return false };
-    let (Ok(class), Ok(answers), Ok(additional)) = (word(data, behind + 2), word(data, 6), word(data, 10)) else { return false };
+    let (Ok(class), Ok(answers), Ok(additional)) = (word(data, behind + 2), word(data, 6), word(data, 10)) else {
+        return false;
+    };
     let host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let query = !message.is_response();
     message.flags & 0x7840 == 0
@@ -95,7 +98,8 @@ impl Message {
             return Err(Malformed);
         }
         let counts = (usize::from(word(data, 4)?), usize::from(word(data, 6)?));
-        let mut message = Self { id: word(data, 0)?, flags: word(data, 2)?, questions: Vec::new(), answers: Vec::new() };
+        let mut message =
+            Self { id: word(data, 0)?, flags: word(data, 2)?, questions: Vec::new(), answers: Vec::new() };
         let mut at = HEADER_BYTES;
         for _ in 0..counts.0.min(MAX_QUESTIONS) {
             let mut name = Vec::new();

@@ -15,9 +15,11 @@ use crate::inspect::{AppProto, Direction, Stage};
 use transaction::DnsTransaction;
 
 /// Row in the table of protocols: one message per datagram.
-pub const OVER_UDP: Protocol = Protocol { app: AppProto::Dns, transport: Transport::Udp, probe: probe_udp, new: || Box::new(Dns::new(false)) };
+pub const OVER_UDP: Protocol =
+    Protocol { app: AppProto::Dns, transport: Transport::Udp, probe: probe_udp, new: || Box::new(Dns::new(false)) };
 /// Row in the table of protocols: messages with a 16-bit length before each (RFC 1035 section 4.2.2).
-pub const OVER_TCP: Protocol = Protocol { app: AppProto::Dns, transport: Transport::Tcp, probe: probe_tcp, new: || Box::new(Dns::new(true)) };
+pub const OVER_TCP: Protocol =
+    Protocol { app: AppProto::Dns, transport: Transport::Tcp, probe: probe_tcp, new: || Box::new(Dns::new(true)) };
 
 const PORT: u16 = 53;
 /// Protocols that look like DNS and are not: NetBIOS name service, mDNS, LLMNR.

@@ -39,7 +39,9 @@ impl Transaction for DnsTransaction {
 
     fn buffer(&self, id: BufferId, index: usize) -> Option<&[u8]> {
         match id {
-            BufferId::DnsQuery if !self.message.is_response() => self.message.questions.get(index).map(|q| q.name.as_slice()),
+            BufferId::DnsQuery if !self.message.is_response() => {
+                self.message.questions.get(index).map(|q| q.name.as_slice())
+            }
             _ => None,
         }
     }

@@ -33,7 +33,9 @@ impl Compare {
     /// It is none, or nothing can satisfy it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
-            text.trim().parse::<u64>().map_err(|_| format!("`{text}` is no number; allowed are N, <N, >N, <=N, >=N, !N and A<>B"))
+            text.trim()
+                .parse::<u64>()
+                .map_err(|_| format!("`{text}` is no number; allowed are N, <N, >N, <=N, >=N, !N and A<>B"))
         };
         if let Some((low, high)) = text.split_once("<>") {
             let (low, high) = (number(low)?, number(high)?);

@@ -167,7 +167,13 @@ impl BufferCheck for Content {
         match (self.search(window.data, low, high), self.negated) {
             (None, _) => missing,
             (Some(start), false) => Found::At { end: start + self.bytes.len(), again: start + 1 },
-            (Some(_), true) => if self.relative() { Found::No } else { Found::Never },
+            (Some(_), true) => {
+                if self.relative() {
+                    Found::No
+                } else {
+                    Found::Never
+                }
+            }
         }
     }
 

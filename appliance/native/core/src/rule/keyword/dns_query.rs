@@ -6,10 +6,8 @@ use crate::rule::draft::Draft;
 use crate::rule::model::Buffer;
 
 /// This file's keywords.
-pub const KEYWORDS: &[Keyword] = &[
-    Keyword { name: "dns.query", parse: sticky },
-    Keyword { name: "dns_query", parse: sticky },
-];
+pub const KEYWORDS: &[Keyword] =
+    &[Keyword { name: "dns.query", parse: sticky }, Keyword { name: "dns_query", parse: sticky }];
 
 const BUFFER: Buffer = Buffer::Of(BufferId::DnsQuery);
 

@@ -8,11 +8,10 @@ use crate::rule::draft::Draft;
 pub const KEYWORDS: &[Keyword] = &[Keyword { name: "fast_pattern", parse }];
 
 fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
-    let marked = draft
-        .chains
-        .iter()
-        .flat_map(|chain| &chain.checks)
-        .any(|check| matches!(check, crate::rule::model::Check::Content(content) if content.fast != FastPattern::No));
+    let marked =
+        draft.chains.iter().flat_map(|chain| &chain.checks).any(
+            |check| matches!(check, crate::rule::model::Check::Content(content) if content.fast != FastPattern::No),
+        );
     let content = draft.last_content()?;
     let fast = match value.0 {
         None | Some("") => FastPattern::Yes,

@@ -34,5 +34,6 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
     Ok(())
 }
 
-const ALLOWED: &str = "established, not_established, stateless, to_server, to_client, from_server, from_client, only_stream, \
+const ALLOWED: &str =
+    "established, not_established, stateless, to_server, to_client, from_server, from_client, only_stream, \
                        no_stream";

@@ -22,6 +22,15 @@ impl Names {
         next
     }
 
+    /// For each bit, the bit of the same name in `other`.
+    pub fn translate(&self, other: &Self) -> Vec<Option<u32>> {
+        let mut table = vec![None; self.0.len()];
+        for (name, &bit) in &self.0 {
+            table[bit as usize] = other.0.get(name).copied();
+        }
+        table
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -119,7 +128,9 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
         "set" => FlowBit::Set(bits[0]),
         "unset" => FlowBit::Unset(bits[0]),
         "toggle" => FlowBit::Toggle(bits[0]),
-        other => return Err(format!("`{other}` is not supported; allowed are set, unset, toggle, isset, isnotset, noalert")),
+        other => {
+            return Err(format!("`{other}` is not supported; allowed are set, unset, toggle, isset, isnotset, noalert"))
+        }
     };
     draft.flowbits.push(bit);
     Ok(())

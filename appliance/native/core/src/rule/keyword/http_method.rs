@@ -6,10 +6,8 @@ use crate::rule::draft::Draft;
 use crate::rule::model::Buffer;
 
 /// This file's keywords.
-pub const KEYWORDS: &[Keyword] = &[
-    Keyword { name: "http.method", parse: sticky },
-    Keyword { name: "http_method", parse: modifier },
-];
+pub const KEYWORDS: &[Keyword] =
+    &[Keyword { name: "http.method", parse: sticky }, Keyword { name: "http_method", parse: modifier }];
 
 const BUFFER: Buffer = Buffer::Of(BufferId::HttpMethod);
 

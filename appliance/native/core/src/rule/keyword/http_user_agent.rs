@@ -6,10 +6,8 @@ use crate::rule::draft::Draft;
 use crate::rule::model::Buffer;
 
 /// This file's keywords.
-pub const KEYWORDS: &[Keyword] = &[
-    Keyword { name: "http.user_agent", parse: sticky },
-    Keyword { name: "http_user_agent", parse: modifier },
-];
+pub const KEYWORDS: &[Keyword] =
+    &[Keyword { name: "http.user_agent", parse: sticky }, Keyword { name: "http_user_agent", parse: modifier }];
 
 const BUFFER: Buffer = Buffer::Of(BufferId::HttpUserAgent);
 

@@ -92,7 +92,8 @@ pub struct Keyword {
 /// Finds a keyword's parser.
 pub fn find(name: &str) -> Option<&'static Keyword> {
     static BY_NAME: OnceLock<HashMap<&'static str, &'static Keyword>> = OnceLock::new();
-    let by_name = BY_NAME.get_or_init(|| TABLE.iter().flat_map(|file| file.iter()).map(|word| (word.name, word)).collect());
+    let by_name =
+        BY_NAME.get_or_init(|| TABLE.iter().flat_map(|file| file.iter()).map(|word| (word.name, word)).collect());
     by_name.get(name).copied()
 }
 
@@ -138,7 +139,11 @@ impl<'v> Value<'v> {
             None => (false, text),
         };
         let Some(rest) = text.strip_prefix('"') else {
-            return if text.ends_with('"') { Err("its value has a closing quote only".into()) } else { Ok((negated, text)) };
+            return if text.ends_with('"') {
+                Err("its value has a closing quote only".into())
+            } else {
+                Ok((negated, text))
+            };
         };
         let inner = rest.strip_suffix('"').ok_or("its value has an opening quote only")?;
         Ok((negated, inner))

@@ -73,8 +73,13 @@ impl BufferCheck for Pcre {
 }
 
 fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
-    let (negated, text) = value.quoted()?;
-    let body = text.trim().strip_prefix('/').ok_or("an expression is written /.../flags")?;
+    // Published rules have expressions with one quote only; Suricata looks for the slashes alone.
+    let text = value.text()?;
+    let (negated, text) = match text.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let body = text.trim().trim_matches('"').strip_prefix('/').ok_or("an expression is written /.../flags")?;
     let end = body.rfind('/').ok_or("an expression is written /.../flags")?;
     let (expression, flags) = (&body[..end], &body[end + 1..]);
     if flags.contains(',') || expression.contains("(?P<pkt_") || expression.contains("(?P<flow_") {

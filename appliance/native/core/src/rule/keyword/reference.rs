@@ -7,9 +7,9 @@ use crate::rule::draft::Draft;
 pub const KEYWORDS: &[Keyword] = &[Keyword { name: "reference", parse }];
 
 fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
-    let text = value.quoted()?.1;
+    let text = value.text()?;
     let (scheme, id) = text.split_once(',').ok_or("it is written scheme,id")?;
-    let (scheme, id) = (scheme.trim(), id.trim());
+    let (scheme, id) = (scheme.trim().trim_matches('"'), id.trim().trim_matches('"'));
     if scheme.is_empty() || id.is_empty() {
         return Err("it is written scheme,id".into());
     }

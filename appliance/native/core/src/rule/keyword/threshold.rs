@@ -125,7 +125,9 @@ fn track(word: &str) -> Result<Track, String> {
         "by_flow" => Track::Flow,
         "by_rule" => Track::Rule,
         other => {
-            return Err(format!("track `{other}` is not supported; allowed are by_src, by_dst, by_both, by_flow, by_rule"));
+            return Err(format!(
+                "track `{other}` is not supported; allowed are by_src, by_dst, by_both, by_flow, by_rule"
+            ));
         }
     })
 }

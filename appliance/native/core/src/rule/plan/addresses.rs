@@ -62,7 +62,11 @@ impl AddressTable {
 fn breadth(set: &AddressSet) -> u64 {
     let v4: u64 = set.v4().iter().map(|&(low, high)| u64::from(high - low) + 1).sum();
     let v6_wide = set.v6().iter().any(|&(low, high)| high - low > u128::from(u64::MAX));
-    if v6_wide { 1 << 40 } else { v4 }
+    if v6_wide {
+        1 << 40
+    } else {
+        v4
+    }
 }
 
 impl Segments {
@@ -117,15 +121,17 @@ mod tests {
     #[test]
     fn the_table_finds_what_going_through_all_sets_finds() {
         let variables = Variables::default();
-        let sets: Vec<AddressSet> = ["10.0.0.0/24", "[10.0.0.5,10.0.0.7-10.0.0.9,2001:db8::/64]", "any", "$HOME_NET", "10.0.0.255"]
-            .iter()
-            .map(|text| AddressSet::parse(text, &variables).unwrap())
-            .collect();
+        let sets: Vec<AddressSet> =
+            ["10.0.0.0/24", "[10.0.0.5,10.0.0.7-10.0.0.9,2001:db8::/64]", "any", "$HOME_NET", "10.0.0.255"]
+                .iter()
+                .map(|text| AddressSet::parse(text, &variables).unwrap())
+                .collect();
         let pairs: Vec<(usize, usize)> = (0..25).map(|at| (at / 5, at % 5)).collect();
         let programs: Vec<u32> = (0..25).collect();
         let sides = |program: u32| (&sets[pairs[program as usize].0], &sets[pairs[program as usize].1]);
         let table = AddressTable::build(&programs, sides);
-        let addresses = ["10.0.0.0", "10.0.0.5", "10.0.0.6", "10.0.0.8", "10.0.0.255", "10.0.1.0", "8.8.8.8", "2001:db8::1", "::1"];
+        let addresses =
+            ["10.0.0.0", "10.0.0.5", "10.0.0.6", "10.0.0.8", "10.0.0.255", "10.0.1.0", "8.8.8.8", "2001:db8::1", "::1"];
         for source in addresses {
             for destination in addresses {
                 let (source, destination): (IpAddr, IpAddr) = (source.parse().unwrap(), destination.parse().unwrap());

@@ -162,11 +162,15 @@ fn side(narrow: Vec<Narrow>, sets: &mut Vec<PatternSet>) -> SideGroups {
     for port in narrow.iter().flat_map(|narrow| &narrow.ports) {
         *rules_of_port.entry(*port).or_default() += 1;
     }
-    let mut busy: Vec<(usize, u16)> =
-        rules_of_port.iter().map(|(port, rules)| (*rules, *port)).filter(|(rules, _)| *rules >= OWN_GROUP_RULES).collect();
+    let mut busy: Vec<(usize, u16)> = rules_of_port
+        .iter()
+        .map(|(port, rules)| (*rules, *port))
+        .filter(|(rules, _)| *rules >= OWN_GROUP_RULES)
+        .collect();
     busy.sort_by_key(|&(rules, port)| (std::cmp::Reverse(rules), port));
     busy.truncate(MAX_OWN_GROUPS);
-    let mut own: BTreeMap<u16, GroupBuilder> = busy.into_iter().map(|(_, port)| (port, GroupBuilder::default())).collect();
+    let mut own: BTreeMap<u16, GroupBuilder> =
+        busy.into_iter().map(|(_, port)| (port, GroupBuilder::default())).collect();
     let mut rest = GroupBuilder::default();
     let mut rest_ports = Vec::new();
     for narrow in narrow {

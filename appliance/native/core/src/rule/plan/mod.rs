@@ -44,6 +44,8 @@ pub struct Program {
     pub scope: Scope,
     /// In which direction; `None` for both.
     pub direction: Option<Direction>,
+    /// It has a fast pattern, so it becomes a candidate only where that occurs.
+    pub filtered: bool,
     /// The last stage whose buffers it needs (transactions).
     pub stage: Stage,
 }
@@ -138,7 +140,7 @@ impl<'r> Builder<'r> {
     }
 
     fn program(&mut self, rule: u32, scope: Scope, direction: Option<Direction>, stage: Stage) -> u32 {
-        self.programs.push(Program { rule, scope, direction, stage });
+        self.programs.push(Program { rule, scope, direction, filtered: false, stage });
         self.programs.len() as u32 - 1
     }
 
@@ -159,10 +161,12 @@ impl<'r> Builder<'r> {
     }
 
     fn add_transaction(&mut self, index: u32, rule: &Rule, direction: Direction) {
-        let stage = rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
+        let stage =
+            rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
         let program = self.program(index, Scope::Transaction, Some(direction), stage);
         match fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
             Some((buffer, bytes, nocase)) => {
+                self.programs[program as usize].filtered = true;
                 self.buffers[buffer.resolve(direction) as usize].add_pattern(bytes, nocase, program);
             }
             None => {
@@ -189,6 +193,7 @@ impl<'r> Builder<'r> {
         if !classes.is_empty() {
             let program = self.program(index, Scope::PacketPayload, direction, Stage::Request);
             let pattern = fast_pattern(rule, |_| true);
+            self.programs[program as usize].filtered = pattern.is_some();
             for class in classes {
                 for way in ways(direction) {
                     let group = &mut self.packets[class as usize][way as usize];
@@ -200,6 +205,7 @@ impl<'r> Builder<'r> {
 
     fn place_stream(&mut self, program: u32, rule: &Rule, direction: Option<Direction>) {
         let pattern = fast_pattern(rule, |buffer| buffer == Buffer::Of(BufferId::Payload));
+        self.programs[program as usize].filtered = pattern.is_some();
         for way in ways(direction) {
             let pattern = pattern.as_ref().map(|(_, bytes, nocase)| (bytes, *nocase));
             self.streams[way as usize].add(program, rule, self.ends, pattern);
