@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from appliance.clock import Clock
 from appliance.errors import ApplianceError
@@ -27,6 +28,8 @@ class Monitor:
         self,
         *,
         spool: Spool,
+        spool_folder: Path,
+        spool_max_bytes: int,
         clock: Clock,
         counters: Callable[[], Mapping[str, int]],
         rules: Callable[[], RulesHealth],
@@ -38,6 +41,8 @@ class Monitor:
     ) -> None:
         """`packets` and `drops` name the two of the `counters` by which loss at the tap is judged."""
         self._spool = spool
+        self._spool_folder = spool_folder
+        self._spool_max_bytes = spool_max_bytes
         self._clock = clock
         self._counters = counters
         self._rules = rules
@@ -85,9 +90,9 @@ class Monitor:
             interval = self._interval
         return Facts(
             now_ns=self._clock.wall_ns(),
-            host=host_health(self._spool.folder),
+            host=host_health(self._spool_folder),
             spool=depth,
-            spool_max_bytes=self._spool.max_bytes,
+            spool_max_bytes=self._spool_max_bytes,
             spool_lost_events=self._spool.lost_events,
             uplink=uplink,
             capture=interval,

@@ -119,11 +119,6 @@ class Spool:
         return self._folder
 
     @property
-    def max_bytes(self) -> int:
-        """The byte budget."""
-        return self._max_bytes
-
-    @property
     def epoch(self) -> int:
         """The epoch that new events get."""
         return self._accepted.epoch

@@ -34,6 +34,8 @@ def monitor(spool: Spool) -> Monitor:
     COUNTERS.clear()
     return Monitor(
         spool=spool,
+        spool_folder=spool.folder,
+        spool_max_bytes=1 << 20,
         clock=FakeClock(),
         counters=lambda: COUNTERS,
         rules=lambda: RulesHealth("ab" * 32, 200, 3),
