@@ -121,7 +121,21 @@ def _ipv4(kind: Kind, source: int, target: int) -> IpHeader:
     else:
         proto, l4 = 1, IcmpHeader(8, 0, 0xF7FF, 77, 1)  # type: ignore[assignment]
     return IpHeader(
-        f"198.51.100.{source}", f"203.0.113.{target}", proto, 4, 5, 0, 40 + size, 0x1A2B, 2, 0, 63, 0xABCD, (), l4, kind.data
+        f"198.51.100.{source}",
+        f"203.0.113.{target}",
+        proto,
+        4,
+        5,
+        0,
+        40 + size,
+        0x1A2B,
+        2,
+        0,
+        63,
+        0xABCD,
+        (),
+        l4,
+        kind.data,
     )
 
 
@@ -150,7 +164,16 @@ class FakeSensor:
         document = encode_message_from_fragments(self.description, [item.xml for item in ready])
         digest = hashlib.sha256(document).digest()
         return BatchToStore(
-            self.sensor_id, self.epoch, first, max(self.seq, first), digest, received_ns, self.description, ready, rejected, losses
+            self.sensor_id,
+            self.epoch,
+            first,
+            max(self.seq, first),
+            digest,
+            received_ns,
+            self.description,
+            ready,
+            rejected,
+            losses,
         )
 
 
@@ -163,7 +186,13 @@ def enroll(
     with control.transaction() as connection:
         place = tenants.ensure_site(connection, tenant, site, now_ns)
         sensors.add(
-            connection, sensor_id, place.site_id, label=label, assurance=assurance, now_ns=now_ns, cert_not_after_ns=not_after_ns
+            connection,
+            sensor_id,
+            place.site_id,
+            label=label,
+            assurance=assurance,
+            now_ns=now_ns,
+            cert_not_after_ns=not_after_ns,
         )
         audit.record(connection, now_ns, "test", "enroll", sensor_id)
     control.close()
@@ -185,13 +214,23 @@ def heartbeat(now_ns: int, sensor: FakeSensor, *, waiting: int = 0, drops: int =
     ).to_json().decode()  # fmt: skip
 
 
-def fill(writer: Writer, sensor: FakeSensor, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS) -> None:
+def fill(
+    writer: Writer, sensor: FakeSensor, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS
+) -> None:
     """Store `count` events spread unevenly over the last `hours`, in batches, repeatable by `seed`."""
     dice = random.Random(seed)
-    times = sorted(now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count))
+    times = sorted(
+        now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count)
+    )
     weights = [1 / (number + 1) for number in range(len(kinds))]
     events = [
-        event(dice.choices(kinds, weights)[0], ts, source=dice.randint(1, 40), target=dice.randint(60, 75), flow=dice.getrandbits(62))
+        event(
+            dice.choices(kinds, weights)[0],
+            ts,
+            source=dice.randint(1, 40),
+            target=dice.randint(60, 75),
+            flow=dice.getrandbits(62),
+        )
         for ts in times
     ]
     for start in range(0, len(events), 200):
