@@ -45,6 +45,33 @@ class Chart:
         return (self.starts_s[sums.index(most)], most) if most else None
 
 
+SPARK_BARS = 24
+SPARK_HEIGHT = 20
+
+
+def spark(chart: Chart, buckets: dict[int, int]) -> list[tuple[int, int, int]]:
+    """One signature's trend over the chart's range as (position, top, height) of small bars, only those that show.
+
+    Each trend is scaled to its own fullest bar: it tells a burst from a steady trickle, not how many.
+    """
+    if not chart.starts_s:
+        return []
+    low, span = chart.starts_s[0], len(chart.starts_s)
+    bars = min(SPARK_BARS, span)
+    sums = [0] * bars
+    for start, count in buckets.items():
+        index = (start - low) // chart.width_s
+        if 0 <= index < span:
+            sums[index * bars // span] += count
+    most = max(sums)
+    out = []
+    for position, value in enumerate(sums):
+        if value:
+            height = max(2, round(SPARK_HEIGHT * value / most))
+            out.append((position, SPARK_HEIGHT - height, height))
+    return out
+
+
 def width_for(span_s: int) -> int:
     """The narrowest width that covers `span_s` seconds in at most `MAX_BUCKETS` buckets (one is lost to alignment)."""
     return next((width for width in WIDTHS_S if span_s <= width * (MAX_BUCKETS - 1)), WIDTHS_S[-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from collector_client.analyst.present import duration, relative, size
+from collector_client.analyst.present import count, duration, relative, size, spans
 from collector_client.store.fleet import SensorRow
 
 NS = 1_000_000_000
@@ -23,6 +23,7 @@ class Line:
     text: str
     level: str = "ok"
     title: str = ""
+    sub: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def _card(row: SensorRow, refused: int, now_ns: int) -> SensorCard:
         drops=_drops(health.get("capture")),
         gaps=_gaps(row),
         certificate=_certificate(row.cert_not_after_ns, now_ns),
-        refused=Line(str(refused), "warn" if refused else "ok", "events kept in quarantine"),
+        refused=Line(f"{count(refused)} refused" if refused else "", "warn" if refused else "ok", "events kept in quarantine"),
         rules=_rules(health.get("rules")),
         host=_host(health),
         findings=[
@@ -74,13 +75,12 @@ def _spool(spool: dict[str, Any] | None, now_ns: int) -> Line:
         return NONE
     if not spool["events"]:
         return Line("empty")
-    text, level = f"{spool['events']} events, {size(spool['bytes'])}", "ok"
+    about, level = size(spool["bytes"]), "ok"
     oldest = spool.get("oldest_ts_ns")
     if oldest is not None:
-        age_s = (now_ns - oldest) / NS
-        text += f", oldest {relative(oldest, now_ns)}"
-        level = "warn" if age_s > BACKLOG_WARN_S else "ok"
-    return Line(text, level)
+        about += f", oldest {relative(oldest, now_ns)}"
+        level = "warn" if (now_ns - oldest) / NS > BACKLOG_WARN_S else "ok"
+    return Line(f"{count(spool['events'])} waiting", level, "events on the sensor's disk that no receipt covers yet", about)
 
 
 def _drops(capture: dict[str, int] | None) -> Line:
@@ -88,7 +88,7 @@ def _drops(capture: dict[str, int] | None) -> Line:
         return NONE
     dropped = {name: value for name, value in capture.items() if "drop" in name}
     total = sum(dropped.values())
-    return Line(str(total), "warn" if total else "ok", ", ".join(f"{name} {value}" for name, value in dropped.items()))
+    return Line(count(total), "warn" if total else "ok", ", ".join(f"{name} {value}" for name, value in dropped.items()))
 
 
 def _gaps(row: SensorRow) -> Line:
@@ -101,9 +101,9 @@ def _gaps(row: SensorRow) -> Line:
             "another machine used this sensor's numbers: a clone or a restored disk",
         )
     if missing:
-        return Line(f"{missing} missing", "bad", "numbers that never came and that nobody explained")
+        return Line(f"{count(missing)} missing", "bad", "numbers that never came and that nobody explained", spans(row.gaps))
     if lost:
-        return Line(f"{lost} declared lost", "warn", "the sensor said that it had to drop these")
+        return Line(f"{count(lost)} lost", "warn", "the sensor said that it had to drop these", spans(row.losses))
     return Line("none")
 
 
@@ -119,8 +119,8 @@ def _certificate(not_after_ns: int | None, now_ns: int) -> Line:
 def _rules(rules: dict[str, Any] | None) -> Line:
     if not rules:
         return NONE
-    text = f"{rules['loaded']} loaded"
-    return Line(f"{text}, {rules['refused']} refused", "warn") if rules["refused"] else Line(text)
+    text, refused = f"{count(rules['loaded'])} loaded", rules["refused"]
+    return Line(text, "warn", "rules that this engine cannot run", f"{count(refused)} refused") if refused else Line(text)
 
 
 def _host(health: dict[str, Any]) -> list[tuple[str, Line]]:

@@ -39,10 +39,10 @@ def iso(ns: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The one largest unit: `3 min`, `2 h`, `41 d`."""
+    """In the largest unit that loses little: `90 s`, `3 min`, `41 h`, `6 d`; an exact hour or day is `1 h`, `1 d`."""
     whole = int(abs(seconds))
     for size, unit in _UNITS:
-        if whole >= size:
+        if whole >= 2 * size or whole == size:
             return f"{whole // size} {unit}"
     return "0 s"
 

@@ -48,7 +48,8 @@ class Renderer:
 
     def error(self, request: Request, status: int, message: str, advice: str = "") -> Response:
         """A page that says what is wrong and what to do."""
-        html = self._environment.get_template("error.html").render(
-            status=status, message=message, advice=advice, path=request.url.path, now_ns=0
+        template = "_error.html" if request.headers.get("HX-Request") == "true" else "error.html"
+        html = self._environment.get_template(template).render(
+            status=status, message=message, advice=advice, path=request.url.path, query_string=request.url.query
         )
         return HTMLResponse(html, status_code=status)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from collector_client.analyst.guard import LOOPBACK_HOSTS
 from collector_client.analyst.web import create_app
@@ -18,7 +19,11 @@ from collector_client.store.clock import SystemClock
 
 def serve(directory: Path, listener: socket.socket, *, hosts: Iterable[str] = ()) -> None:
     """Answer on an already bound socket until SIGTERM or SIGINT; `hosts` are names allowed beside the loopback ones."""
-    app = create_app(directory, SystemClock(), hosts=(*LOOPBACK_HOSTS, *hosts))
+    server(create_app(directory, SystemClock(), hosts=(*LOOPBACK_HOSTS, *hosts))).run(sockets=[listener])
+
+
+def server(app: Starlette) -> uvicorn.Server:
+    """The server with its settings, not yet running."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -31,7 +36,7 @@ def serve(directory: Path, listener: socket.socket, *, hosts: Iterable[str] = ()
         timeout_keep_alive=15,
         timeout_graceful_shutdown=3,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
 def bind(host: str, port: int) -> socket.socket:

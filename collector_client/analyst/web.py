@@ -82,11 +82,14 @@ def _groups(request: Request, reader: Reader, renderer: Renderer) -> Response:
     choice = _widened(reader, params.parse(request.query_params))
     chosen = choice.filter(reader.now_ns)
     groups = query.alert_groups(reader, chosen)
+    picture = _chart(reader, chosen)
+    trends = query.trends(reader, chosen, picture.width_s)
     return renderer.page(
         request, reader, "groups.html", partial="_groups.html",
         choice=choice,
         groups=groups,
-        chart=_chart(reader, chosen),
+        chart=picture,
+        sparks={key: chart.spark(picture, buckets) for key, buckets in trends.items()},
         newest=None if groups else query.time_span(reader, query.AlertFilter())[1],
         sensors=query.sensors(reader),
         tenants=sorted(query.tenants(reader).values()),
@@ -110,7 +113,7 @@ def _group(request: Request, reader: Reader, renderer: Renderer) -> Response:
         choice=choice,
         gid=gid,
         sid=sid,
-        groups=query.alert_groups(reader, chosen),
+        subject=next(iter(query.alerts(reader, query.AlertFilter(tenant=choice.tenant, gid=gid, sid=sid), 1)), None),
         chart=_chart(reader, chosen),
         alerts=rows[:PAGE_ALERTS],
         before=before,

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def translated(what: str) -> Iterator[None]:
         raise StoreError(f"{what}: {error.strerror or error}", advice="check free space and permissions") from error
 
 
-def _connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
+def _connect(path: Path, migrations: Sequence[str], *, create: bool, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc" if create else "rw"
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",
@@ -58,13 +58,19 @@ def _connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection
         timeout=BUSY_TIMEOUT_MS / 1000,
         check_same_thread=False,  # owners hold their own lock; one connection is never used by two threads at a time
     )
-    if read_only:
-        connection.execute("PRAGMA query_only = 1")
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 20000")
-    connection.execute("PRAGMA foreign_keys = 1")
+    try:
+        if read_only:
+            connection.execute("PRAGMA query_only = 1")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 20000")
+        connection.execute("PRAGMA foreign_keys = 1")
+        if not read_only:
+            migrate(connection, migrations, str(path))
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -78,12 +84,9 @@ def open_control(directory: Path, *, create: bool = False, read_only: bool = Fal
     if not create and not path.exists():
         raise StoreError(f"{path}: no such store", advice=f"make one: vedette-collector init {directory}")
     with translated(str(path)):
-        connection = _connect(path, create=create, read_only=read_only)
         if create:
-            path.chmod(0o600)
-        if not read_only:
-            migrate(connection, CONTROL_MIGRATIONS, str(path))
-        return connection
+            _make_private(path)
+        return _connect(path, CONTROL_MIGRATIONS, create=create, read_only=read_only)
 
 
 def open_month(directory: Path, month: str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -94,22 +97,19 @@ def open_month(directory: Path, month: str, *, read_only: bool = False) -> sqlit
     """
     path = month_path(directory, month)
     with translated(str(path)):
-        fresh = not read_only and not path.exists()
-        connection = _connect(path, create=True, read_only=read_only)
-        if fresh:
-            path.chmod(0o600)
-            _sync_directory(directory)
-        if not read_only:
-            migrate(connection, ALERT_MIGRATIONS, str(path))
-        return connection
+        if not read_only and not path.exists():
+            _make_private(path)
+        return _connect(path, ALERT_MIGRATIONS, create=True, read_only=read_only)
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _make_private(path: Path) -> None:
+    """An empty file that only we may read (SQLite's side files take its mode), its name on disk before it is filled."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        os.fsync(directory)
     finally:
-        os.close(descriptor)
+        os.close(directory)
 
 
 def lock_for_writing(directory: Path) -> int:

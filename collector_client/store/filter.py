@@ -14,7 +14,7 @@ class AlertFilter:
     """Every given field must hold. Times are the sensor's event times: `since_ns` <= ts < `until_ns`.
 
     `priority_max` 2 keeps priorities 1 and 2 (1 is the most urgent). `text` is looked for in the message, and equals a
-    sid or an address as a whole.
+    sid, an address or a Community ID as a whole.
     """
 
     tenant: str | None = None
@@ -51,8 +51,10 @@ def condition(control: sqlite3.Connection, chosen: AlertFilter) -> tuple[str, li
             parts.append(f"alerts.{column} {operator} ?")
             values.append(value)
     if chosen.text:
-        parts.append("(alerts.msg LIKE ? ESCAPE '\\' OR alerts.src_ip = ? OR alerts.dst_ip = ? OR alerts.sid = ?)")
+        parts.append(
+            "(alerts.msg LIKE ? ESCAPE '\\' OR alerts.src_ip = ? OR alerts.dst_ip = ? OR alerts.sid = ?"
+            " OR alerts.community_id = ?)")
         pattern = chosen.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         number = int(chosen.text) if chosen.text.isascii() and chosen.text.isdigit() and len(chosen.text) < 19 else -1
-        values += [f"%{pattern}%", chosen.text, chosen.text, number]
+        values += [f"%{pattern}%", chosen.text, chosen.text, number, chosen.text]
     return " AND ".join(parts) or "1", values

@@ -101,6 +101,26 @@ def timeline(reader: Reader, chosen: AlertFilter, bucket_s: int) -> list[tuple[i
     return [(start, dict(out[start])) for start in sorted(out)]
 
 
+def trends(reader: Reader, chosen: AlertFilter, bucket_s: int) -> dict[tuple[str, int, int], dict[int, int]]:
+    """Alerts over time of each (tenant, gid, sid): start of the bucket in seconds -> how many, filled buckets only.
+
+    Raises:
+        StoreError: a file cannot be read.
+    """
+    where, values = condition(reader.control, chosen)
+    out: dict[tuple[str, int, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    with translated("counting alerts"):
+        names = tenants(reader)
+        for _, file in reader.months(chosen.since_ns, chosen.until_ns):
+            for tenant_id, gid, sid, bucket, count in file.execute(
+                f"SELECT tenant_id, gid, sid, ts_ns / ? AS bucket, COUNT(*) FROM alerts WHERE {where}"  # noqa: S608
+                " GROUP BY tenant_id, gid, sid, bucket",
+                [bucket_s * 1_000_000_000, *values],
+            ):
+                out[names.get(tenant_id, "?"), gid, sid][bucket * bucket_s] += count
+    return {key: dict(buckets) for key, buckets in out.items()}
+
+
 def time_span(reader: Reader, chosen: AlertFilter) -> tuple[int | None, int | None]:
     """The times of the oldest and the newest of these alerts; (None, None) when there are none.
 

@@ -121,21 +121,7 @@ def _ipv4(kind: Kind, source: int, target: int) -> IpHeader:
     else:
         proto, l4 = 1, IcmpHeader(8, 0, 0xF7FF, 77, 1)  # type: ignore[assignment]
     return IpHeader(
-        f"198.51.100.{source}",
-        f"203.0.113.{target}",
-        proto,
-        4,
-        5,
-        0,
-        40 + size,
-        0x1A2B,
-        2,
-        0,
-        63,
-        0xABCD,
-        (),
-        l4,
-        kind.data,
+        f"198.51.100.{source}", f"203.0.113.{target}", proto, 4, 5, 0, 40 + size, 0x1A2B, 2, 0, 63, 0xABCD, (), l4, kind.data
     )
 
 
@@ -146,7 +132,7 @@ def stored(ready: Event, epoch: int, seq: int, sensor: Sensor = SENSOR) -> Store
 
 
 @dataclass
-class FakeSensor:
+class EventSource:
     """One enrolled sensor that numbers its events."""
 
     sensor_id: str
@@ -164,42 +150,27 @@ class FakeSensor:
         document = encode_message_from_fragments(self.description, [item.xml for item in ready])
         digest = hashlib.sha256(document).digest()
         return BatchToStore(
-            self.sensor_id,
-            self.epoch,
-            first,
-            max(self.seq, first),
-            digest,
-            received_ns,
-            self.description,
-            ready,
-            rejected,
-            losses,
+            self.sensor_id, self.epoch, first, max(self.seq, first), digest, received_ns, self.description, ready, rejected, losses
         )
 
 
 def enroll(
     directory: Path, sensor_id: str, *, tenant: str = "acme", site: str = "hq", label: str = "", now_ns: int = NS,
     assurance: str = "software", not_after_ns: int | None = None,
-) -> FakeSensor:  # fmt: skip
+) -> EventSource:  # fmt: skip
     """Give a sensor its record; the store is made when there is none."""
     control = Control.open(directory) if (directory / "control.db").exists() else Control.create(directory)
     with control.transaction() as connection:
         place = tenants.ensure_site(connection, tenant, site, now_ns)
         sensors.add(
-            connection,
-            sensor_id,
-            place.site_id,
-            label=label,
-            assurance=assurance,
-            now_ns=now_ns,
-            cert_not_after_ns=not_after_ns,
+            connection, sensor_id, place.site_id, label=label, assurance=assurance, now_ns=now_ns, cert_not_after_ns=not_after_ns
         )
         audit.record(connection, now_ns, "test", "enroll", sensor_id)
     control.close()
-    return FakeSensor(sensor_id)
+    return EventSource(sensor_id)
 
 
-def heartbeat(now_ns: int, sensor: FakeSensor, *, waiting: int = 0, drops: int = 0, refused: int = 0) -> str:
+def heartbeat(now_ns: int, sensor: EventSource, *, waiting: int = 0, drops: int = 0, refused: int = 0) -> str:
     """A heartbeat's text as the ingest would keep it."""
     return Heartbeat(
         sent_ts_ns=now_ns,
@@ -214,23 +185,13 @@ def heartbeat(now_ns: int, sensor: FakeSensor, *, waiting: int = 0, drops: int =
     ).to_json().decode()  # fmt: skip
 
 
-def fill(
-    writer: Writer, sensor: FakeSensor, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS
-) -> None:
+def fill(writer: Writer, sensor: EventSource, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS) -> None:
     """Store `count` events spread unevenly over the last `hours`, in batches, repeatable by `seed`."""
     dice = random.Random(seed)
-    times = sorted(
-        now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count)
-    )
+    times = sorted(now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count))
     weights = [1 / (number + 1) for number in range(len(kinds))]
     events = [
-        event(
-            dice.choices(kinds, weights)[0],
-            ts,
-            source=dice.randint(1, 40),
-            target=dice.randint(60, 75),
-            flow=dice.getrandbits(62),
-        )
+        event(dice.choices(kinds, weights)[0], ts, source=dice.randint(1, 40), target=dice.randint(60, 75), flow=dice.getrandbits(62))
         for ts in times
     ]
     for start in range(0, len(events), 200):

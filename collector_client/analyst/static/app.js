@@ -28,10 +28,18 @@
   }
 
   const busy = $("busy");
+  const offline = $("offline");
   if (busy) {
     document.addEventListener("htmx:before:request", () => { busy.hidden = false; });
     document.addEventListener("htmx:finally:request", () => { busy.hidden = true; });
+    document.addEventListener("htmx:after:request", () => { offline.hidden = true; });
+    document.addEventListener("htmx:error", () => { offline.hidden = false; });
   }
+  // Empty fields mean nothing to the server: leave them out of the address.
+  document.addEventListener("htmx:config:request", (event) => {
+    const body = event.detail.ctx.request.body;
+    for (const [name, value] of [...body]) if (value === "") body.delete(name);
+  });
 
   // A chosen range replaces the chart's own, and the other way round.
   function setRange(since, until) {
