@@ -20,8 +20,10 @@ def keys_table() -> str:
     """Every key of collector.toml."""
     rows = ["| key | default | meaning |", "| --- | --- | --- |"]
     for name, section in SECTIONS.items():
-        for field in dataclasses.fields(section):
-            rows.append(f"| `{name}.{field.name}` | `{toml_value(field.default)}` | {field.metadata['doc']} |")
+        rows += [
+            f"| `{name}.{field.name}` | `{toml_value(field.default)}` | {field.metadata['doc']} |"
+            for field in dataclasses.fields(section)
+        ]
     return "\n".join(rows)
 
 
