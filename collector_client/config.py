@@ -51,6 +51,7 @@ class PageSection:
     """The analyst's page: plain HTTP, so keep it on loopback or put a proxy with TLS and sign-in in front."""
 
     listen: str = _key("127.0.0.1:8080", "HOST:PORT for the page")
+    names: tuple[str, ...] = _key((), "Other host names that browsers may ask for the page by, as behind a proxy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from vedette_engine import Capture, Detection, Rule, RuleSet
 
-from appliance.clock import Clock
 from appliance.errors import EnvironmentFault
 
 BATCH_DETECTIONS = 256
@@ -34,14 +33,11 @@ class EventSink(Protocol):
 class Pipeline:
     """Moves detections from one capture to one sink until the capture ends."""
 
-    def __init__(
-        self, capture: Capture, rules: RuleSet, render: Render, sink: EventSink, clock: Clock, *, skip: int = 0
-    ) -> None:
+    def __init__(self, capture: Capture, rules: RuleSet, render: Render, sink: EventSink, *, skip: int = 0) -> None:
         """`skip`: detections of this very input that an earlier run has already accepted (deterministic files only)."""
         self._capture = capture
         self._render = render
         self._sink = sink
-        self._clock = clock
         self._skip = skip
         self._lock = threading.Lock()
         self._generations = {0: rules.rules}
@@ -49,22 +45,25 @@ class Pipeline:
         self.accepted = 0
         self.fault = ""
         self.finished = False
-        self.last_turn_s = clock.monotonic_s()
+        self.left_behind = 0
+        """Detections that no disk would take while the daemon was told to stop."""
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, *, beat: Callable[[], None] = lambda: None) -> None:
         """Work until the capture is exhausted or stopped; `stop` only cuts short the waiting for a full disk.
+
+        `beat` is called at every turn, for the watchdog.
 
         Raises:
             vedette_engine.EngineError: an engine thread failed.
         """
         while (batch := self._capture.next_batch(BATCH_DETECTIONS, POLL_MS)) is not None:
-            self.last_turn_s = self._clock.monotonic_s()
+            beat()
             if self._skip:
                 passed = min(self._skip, len(batch))
                 self._skip -= passed
                 batch = batch[passed:]
-            if batch and not self._accept(batch, stop):
-                break
+            if batch and not self._accept(batch, stop, beat):
+                self.left_behind += len(batch)
         self.finished = True
 
     def reload(self, rules: RuleSet) -> int:
@@ -75,7 +74,7 @@ class Pipeline:
             self.rules = rules
         return generation
 
-    def _accept(self, batch: list[Detection], stop: threading.Event) -> bool:
+    def _accept(self, batch: list[Detection], stop: threading.Event, beat: Callable[[], None]) -> bool:
         """Hand a batch to the sink, waiting while it cannot take it; False when told to stop meanwhile."""
         with self._lock:
             generations = self._generations
@@ -86,7 +85,7 @@ class Pipeline:
                 self._sink.append(events)
             except EnvironmentFault as fault:
                 self.fault = str(fault)
-                self.last_turn_s = self._clock.monotonic_s()
+                beat()
                 if stop.wait(RETRY_S):
                     return False
             else:

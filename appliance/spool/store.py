@@ -134,6 +134,11 @@ class Spool:
         return self._cursor.epoch
 
     @property
+    def accepted(self) -> int:
+        """How many events were ever accepted, over all epochs."""
+        return self._accepted.ordinal
+
+    @property
     def losses(self) -> list[Loss]:
         """Losses of the epoch that is being sent which the collector has not answered for."""
         with self._lock:

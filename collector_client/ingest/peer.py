@@ -45,7 +45,7 @@ def read_certificate(der: bytes) -> PeerCertificate | None:
             x509.UniformResourceIdentifier
         )
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.InvalidVersion, x509.DuplicateExtension):
         return None
     assurances = [uri.removeprefix(ASSURANCE_URN) for uri in uris if uri.startswith(ASSURANCE_URN)]
     names = [uri for uri in uris if uri.startswith(SENSOR_URN)]

@@ -46,7 +46,7 @@ def read_csr(body: bytes) -> ec.EllipticCurvePublicKey:
         if not isinstance(digest, _HASHES):
             raise CsrError(f"a signature over {digest.name if digest else 'no digest'}", "SHA-256, SHA-384 or SHA-512")
         genuine = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise CsrError(f"no PKCS#10 request ({error})", "DER of a PKCS#10 request with a P-256 key") from error
     if not genuine:
         raise CsrError("a signature that does not verify", "one made with the request's own key")

@@ -66,13 +66,13 @@ def peer_dir() -> Path:
     return Path(os.environ.get("VEDETTE_PEER_DIR") or Path.home() / ".cache" / "vedette-peer").expanduser()
 
 
-def debian_mirror() -> tuple[str, str | None]:
-    """The URI and keyring of the first Debian archive in this machine's apt sources (deb822 or one-line style).
+def debian_mirror(apt: Path = Path("/etc/apt")) -> tuple[str, str | None]:
+    """The URI and keyring of the first Debian archive in a machine's apt sources (deb822 or one-line style).
 
     Raises:
         PeerError: apt's sources name no Debian archive.
     """
-    places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    places = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
     for path in places:
         text = path.read_text(errors="replace") if path.is_file() else ""
         if path.suffix == ".sources":

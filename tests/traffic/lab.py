@@ -45,6 +45,14 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
+def _remove_orphans() -> None:
+    """Remove the namespaces of labs that were killed before they could."""
+    for line in _run("ip", "netns", "list").splitlines():
+        name = line.split()[0]
+        if name.startswith(("vdt-home-", "vdt-out-")) and not Path("/proc", name.rsplit("-", 1)[1]).exists():
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
 class Lab:
     """Both namespaces, the wire, and what runs in them. Use as a context manager, as root."""
 
@@ -67,6 +75,7 @@ class Lab:
         self._remove()
 
     def _build(self) -> None:
+        _remove_orphans()
         home, outside = self._names["home"], self._names["outside"]
         for name in (home, outside):
             _run("ip", "netns", "add", name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
     if not options.manifest and os.geteuid():
         parser.error("recording makes network namespaces: run as root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leave by the with blocks, which remove the namespaces
     facts: dict[str, dict[str, object]] = {}
     if MANIFEST.exists():
         for entry in tomllib.loads(MANIFEST.read_text()).get("pcap", []):

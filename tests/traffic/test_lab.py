@@ -39,6 +39,16 @@ def test_failure_inside_a_lab_ends_its_programs_and_removes_its_namespaces(tmp_p
     assert namespaces() == []
 
 
+def test_namespaces_of_a_killed_lab_are_removed_by_the_next(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    orphan = f"vdt-home-{gone.pid}"
+    subprocess.run(["ip", "netns", "add", orphan], check=True)
+    with Lab(tmp_path):
+        shown = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
+        assert orphan not in shown.split()
+
+
 def test_what_crosses_the_wire_is_recorded(tmp_path: Path) -> None:
     sink = Path(__file__).with_name("sink.py")
     pcap = tmp_path / "wire.pcap"

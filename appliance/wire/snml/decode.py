@@ -13,14 +13,13 @@ from typing import Any, cast
 
 from lxml import etree
 
-from appliance.wire.snml.element import Children, attributes
 from appliance.wire.snml.model import Encoding, Event, Message, Sensor
 from appliance.wire.snml.parse import Limits, parse_document
-from appliance.wire.snml.read import read_event, read_sensor
+from appliance.wire.snml.read import read_document, read_event
 from appliance.wire.snml.reject import RejectCode, SnmlError
 
-VERSION = "0.3"
 DTD_PATH = Path(__file__).with_name("snml.dtd")
+_BY_DTD = "what snml.dtd declares"
 
 
 class _Dtd:
@@ -68,23 +67,17 @@ def decode_message_lenient_events(
             no events.
     """
     root = parse_document(data, limits)
-    if root.tag != "SNML-Message":
-        raise SnmlError(RejectCode.ROOT_UNKNOWN, f"root element {root.tag}", "SNML-Message")
+    sensor, results = read_document(root, limits.events)
     # One validation of the whole; only when it fails are the parts looked at one by one.
     fault = _DTD.fault(root)
-    attributes(root, {"version": _version})
-    children = Children(root)
-    node = children.take("sensor")
-    sensor = read_sensor(node)
     if fault is not None:
-        _refuse(_DTD.fault(node))
-    first = children.take("event")
-    nodes = [first, *children.take_all("event", limits.events - 1)]
-    children.end()
-    results = [_event(node, index, sensor.encoding, check_dtd=fault is not None) for index, node in enumerate(nodes)]
-    if fault is not None and not any(isinstance(result, SnmlError) for result in results):
-        # The fault is in none of the parts: namespace declarations on the root, say.
-        _refuse(fault)
+        sensor_node, *nodes = root
+        _refuse(_DTD.fault(sensor_node))
+        for index, (node, result) in enumerate(zip(nodes, results, strict=True)):
+            if not isinstance(result, SnmlError) and (part := _DTD.fault(node)) is not None:
+                results[index] = SnmlError(RejectCode.INPUT_INVALID, part, _BY_DTD, index)
+        if not any(isinstance(result, SnmlError) for result in results):
+            _refuse(fault)  # in none of the parts: a namespace declaration on the root, say
     return sensor, results
 
 
@@ -102,22 +95,6 @@ def decode_event(fragment: bytes, encoding: Encoding, *, limits: Limits = _DEFAU
     return event
 
 
-def _event(node: etree._Element, index: int, encoding: Encoding, *, check_dtd: bool) -> Event | SnmlError:
-    try:
-        event = read_event(node, encoding)
-        if check_dtd:
-            _refuse(_DTD.fault(node))
-    except SnmlError as error:
-        return error.at_event(index)
-    return event
-
-
-def _version(element: str, name: str, text: str) -> str:
-    if text != VERSION:
-        raise SnmlError(RejectCode.VERSION, f'{element} {name}="{text}"', VERSION)
-    return text
-
-
 def _refuse(fault: str | None) -> None:
     if fault is not None:
-        raise SnmlError(RejectCode.INPUT_INVALID, fault, "what snml.dtd declares")
+        raise SnmlError(RejectCode.INPUT_INVALID, fault, _BY_DTD)

@@ -110,13 +110,13 @@ class Children:
         self._at += 1
         return child
 
-    def take_all(self, tag: str, largest: int) -> list[Element]:
+    def take_all(self, tag: str, largest: int, code: RejectCode = RejectCode.ITEMS_TOO_MANY) -> list[Element]:
         """The next children with this tag, at most `largest`."""
         start = self._at
         while self._at < len(self._children) and self._children[self._at].tag == tag:
             self._at += 1
         if self._at - start > largest:
-            raise SnmlError(RejectCode.ITEMS_TOO_MANY, f"{self._at - start} {tag} elements", f"at most {largest}")
+            raise SnmlError(code, f"{self._at - start} {tag} elements", f"at most {largest}")
         return self._children[start : self._at]
 
     def end(self) -> None:

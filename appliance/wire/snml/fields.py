@@ -170,6 +170,17 @@ def masked_ipv6(element: str, name: str, text: str) -> str | None:
     return None if text == MASKED_V6 else ipv6(element, name, text)
 
 
+def token(*words: str) -> Reader:
+    """A reader of a closed list of words."""
+
+    def read(element: str, name: str, text: str) -> str:
+        if text in words:
+            return text
+        raise SnmlError(RejectCode.TOKEN, f'{element} {name}="{text}"', " or ".join(words))
+
+    return read
+
+
 word = pattern_reader(_WORD, "a word of at most 64 letters, digits and . _ : + -")
 fact_name = pattern_reader(_FACT_NAME, "a field name in lower case, as http.host")
 hostname = pattern_reader(_HOSTNAME, "a host name of at most 253 characters")

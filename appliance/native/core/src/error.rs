@@ -38,6 +38,8 @@ pub enum Error {
         /// What came and what was allowed.
         reason: String,
     },
+    /// An engine thread failed: a defect of the engine, told instead of a silent stop.
+    Thread(String),
     /// The pattern matcher refused its input or its library failed.
     Matcher(String),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Error {
             }
             Self::Interface { name, reason } => write!(f, "interface {name}: {reason}"),
             Self::Setting { name, reason } => write!(f, "{name}: {reason}"),
+            Self::Thread(reason) => write!(f, "an engine thread failed: {reason}"),
             Self::Matcher(reason) => write!(f, "pattern matcher: {reason}"),
         }
     }

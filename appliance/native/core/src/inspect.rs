@@ -110,7 +110,9 @@ pub trait Transaction {
 /// Detection's notes on one transaction: rules whose fast pattern has been seen but whose last stage has not come.
 #[derive(Debug, Default)]
 pub struct TxScratch {
-    /// Indices of candidate rules, in ascending order without repeats.
+    /// Counts rule set changes; notes made under another set are void.
+    pub generation: u32,
+    /// Candidate programs (ways in which rules can be met), in ascending order without repeats.
     pub candidates: Vec<u32>,
     /// Indices of rules that have alerted on this transaction.
     pub alerted: Vec<u32>,
@@ -119,11 +121,19 @@ pub struct TxScratch {
 /// Detection's notes on one flow.
 #[derive(Debug, Default)]
 pub struct FlowScratch {
+    /// Counts rule set changes; notes made under another set are void, flow bits are translated.
+    pub generation: u32,
     /// Flow bits set, as indices into the rule set's table of names, in ascending order.
     pub flowbits: Vec<u32>,
     /// (rule, direction) pairs that have alerted on this flow's stream or address pair, so that one hit is told once.
     pub alerted: Vec<(u32, Direction)>,
-    /// Address-only rules have been judged for this direction (bit 0: to server, bit 1: to client).
+    /// Stream programs whose pattern has been seen but which have not matched: the program, the direction, and the stream offset
+    /// behind which the pattern cannot be.
+    pub waiting: Vec<(u32, Direction, u64)>,
+    /// Rules whose payload half has matched in this direction while their transaction half is outstanding.
+    pub halves: Vec<(u32, Direction)>,
+    /// Address-only rules have been judged for this direction (bit 0: to server, bit 1: to client), and rules that ask for
+    /// the application protocol alone (bits 2 and 3).
     pub ip_only_done: u8,
 }
 

@@ -68,6 +68,15 @@ fn open_rings(name: &str, source: u32, config: &Config) -> std::result::Result<V
     Ok(rings)
 }
 
+/// Waits until one of the rings has a block or the time is up. Returns the interfaces' own errors by index, each told once.
+pub fn wait(rings: &[Ring], timeout_ms: i32) -> io::Result<Vec<(usize, io::Error)>> {
+    if rings.iter().any(Ring::is_ready) {
+        return Ok(Vec::new());
+    }
+    let sockets: Vec<&PacketSocket> = rings.iter().map(|ring| &ring.socket).collect();
+    PacketSocket::wait(&sockets, timeout_ms)
+}
+
 /// How the first bytes of this interface's frames are to be read.
 fn link_of(hardware_type: u16) -> std::result::Result<LinkType, Refusal> {
     /// `ARPHRD_RAWIP`, some modems; not among libc's names.
@@ -108,19 +117,24 @@ impl Ring {
         self.drops
     }
 
-    /// The next full block, waiting for it at most `timeout_ms`; `None` when none came.
+    /// The next block the kernel has handed over, if there is one.
+    pub fn try_block(&mut self) -> Option<Block<'_>> {
+        self.is_ready().then(|| Block::new(self))
+    }
+
+    /// The next block, waiting for it at most `timeout_ms`; `None` when none came.
     ///
     /// # Errors
     /// The interface's own, told once each time: `ENETDOWN` when it went down. Waiting again is sound; frames come again when
     /// the interface is up again.
     pub fn next_block(&mut self, timeout_ms: i32) -> io::Result<Option<Block<'_>>> {
         if !self.is_ready() {
-            self.socket.wait(timeout_ms)?;
-            if !self.is_ready() {
-                return Ok(None);
+            let this = std::slice::from_ref(self);
+            if let Some((_, error)) = wait(this, timeout_ms)?.into_iter().next() {
+                return Err(error);
             }
         }
-        Ok(Some(Block::new(self)))
+        Ok(self.try_block())
     }
 
     fn is_ready(&self) -> bool {
@@ -142,6 +156,9 @@ impl Ring {
     }
 }
 
+/// A frame's header in a block; its link address follows.
+const HEADER_BYTES: usize = size_of::<libc::tpacket3_hdr>();
+
 /// A block of frames that is ours until dropped.
 #[derive(Debug)]
 pub struct Block<'r> {
@@ -160,45 +177,61 @@ impl<'r> Block<'r> {
         Self { ring, at, frames_left }
     }
 
-    /// The next frame of the block.
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the block is ours, this long, and no one writes it while it is.
+        unsafe { std::slice::from_raw_parts(self.ring.block_start().cast::<u8>(), self.ring.plan.block_bytes as usize) }
+    }
+
+    #[inline]
+    fn header(&self) -> Option<libc::tpacket3_hdr> {
+        if self.frames_left == 0 {
+            return None;
+        }
+        let head = self.bytes().get(self.at..)?.get(..HEADER_BYTES)?;
+        // SAFETY: as many bytes as the structure has, any of which are valid values; an unaligned read is asked for.
+        Some(unsafe { head.as_ptr().cast::<libc::tpacket3_hdr>().read_unaligned() })
+    }
+
+    /// The time of the next frame; `None` at the end of the block.
+    pub fn peek_ts_ns(&self) -> Option<u64> {
+        let header = self.header()?;
+        Some(u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec))
+    }
+
+    /// The next frame of the block; `None` at its end, and at anything that does not lie within it.
     #[inline]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
-        const HEADER_BYTES: usize = size_of::<libc::tpacket3_hdr>();
-        const ADDRESS_BYTES: usize = size_of::<libc::sockaddr_ll>();
-        // SAFETY: the block is ours, one block long, and no one writes it while it is.
-        let block = unsafe {
-            std::slice::from_raw_parts(self.ring.block_start().cast::<u8>(), self.ring.plan.block_bytes as usize)
-        };
-        loop {
-            self.frames_left = self.frames_left.checked_sub(1)?;
-            let head = block.get(self.at..)?;
-            if head.len() < HEADER_BYTES + ADDRESS_BYTES {
-                return None;
-            }
-            // SAFETY: enough bytes for both structures were just checked; any bytes are valid values of them, and unaligned reads
-            // are asked for.
-            let (header, address) = unsafe {
-                (
-                    head.as_ptr().cast::<libc::tpacket3_hdr>().read_unaligned(),
-                    head.as_ptr().add(HEADER_BYTES).cast::<libc::sockaddr_ll>().read_unaligned(),
-                )
-            };
+        while let Some(header) = self.header() {
+            let at = self.at;
             self.at += header.tp_next_offset as usize;
-            if self.ring.skip_outgoing && address.sll_pkttype == libc::PACKET_OUTGOING {
+            self.frames_left -= 1;
+            let Some((kind, start, end)) = self.frame_at(at, &header) else { break };
+            if self.ring.skip_outgoing && kind == libc::PACKET_OUTGOING {
                 continue;
             }
-            let start = usize::from(header.tp_mac);
-            let data = head.get(start..start + header.tp_snaplen as usize)?;
             let tagged = header.tp_status & libc::TP_STATUS_VLAN_VALID != 0;
             return Some(Frame {
                 ts_ns: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
                 link: self.ring.link,
-                data,
+                data: &self.bytes()[start..end],
                 original_len: header.tp_len,
                 source: self.ring.source,
                 kernel_vlan: if tagged { header.hv1.tp_vlan_tci as u16 } else { 0 },
             });
         }
+        self.frames_left = 0;
+        None
+    }
+
+    /// The packet type (`PACKET_HOST` and so on) and where the frame's bytes are.
+    #[inline]
+    fn frame_at(&self, at: usize, header: &libc::tpacket3_hdr) -> Option<(u8, usize, usize)> {
+        let address = self.bytes().get(at + HEADER_BYTES..)?.get(..size_of::<libc::sockaddr_ll>())?;
+        // SAFETY: as many bytes as the structure has, any of which are valid values; an unaligned read is asked for.
+        let address = unsafe { address.as_ptr().cast::<libc::sockaddr_ll>().read_unaligned() };
+        let start = at + usize::from(header.tp_mac);
+        let end = start + header.tp_snaplen as usize;
+        (end <= self.bytes().len()).then_some((address.sll_pkttype, start, end))
     }
 }
 

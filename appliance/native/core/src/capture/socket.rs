@@ -182,22 +182,29 @@ impl PacketSocket {
         self.get(libc::SOL_PACKET, libc::PACKET_STATISTICS, zero, "").map_or(0, |stats| u64::from(stats.tp_drops))
     }
 
-    /// Waits until there is something to read or the time is up. The error is the interface's (it went down, say).
-    pub fn wait(&self, timeout_ms: i32) -> io::Result<()> {
-        let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one pollfd, as the count says.
-        let ready = unsafe { libc::poll(std::ptr::from_mut(&mut poll), 1, timeout_ms) };
+    /// Waits until one of the sockets has something to read or the time is up. Returns the interfaces' own errors (went down,
+    /// say) by index.
+    pub fn wait(sockets: &[&Self], timeout_ms: i32) -> io::Result<Vec<(usize, io::Error)>> {
+        let mut polls: Vec<_> = sockets
+            .iter()
+            .map(|socket| libc::pollfd { fd: socket.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 })
+            .collect();
+        // SAFETY: as many pollfds as the count says.
+        let ready = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, timeout_ms) };
         if ready < 0 {
             let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(Vec::new()) } else { Err(error) };
         }
-        if poll.revents & libc::POLLERR != 0 {
-            let code: i32 = self.get(libc::SOL_SOCKET, libc::SO_ERROR, 0, "").unwrap_or(0);
-            if code != 0 {
-                return Err(io::Error::from_raw_os_error(code));
+        let mut errors = Vec::new();
+        for (index, socket) in sockets.iter().enumerate() {
+            if polls[index].revents & libc::POLLERR != 0 {
+                let code: i32 = socket.get(libc::SOL_SOCKET, libc::SO_ERROR, 0, "").unwrap_or(0);
+                if code != 0 {
+                    errors.push((index, io::Error::from_raw_os_error(code)));
+                }
             }
         }
-        Ok(())
+        Ok(errors)
     }
 }
 

@@ -21,6 +21,13 @@ macro_rules! reasons {
                     $(Self::$variant => stringify!($field),)*
                 }
             }
+
+            /// The counter's name among those of the whole engine.
+            pub fn stat_name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!("ignored_", stringify!($field)),)*
+                }
+            }
         }
 
         /// Frames not delivered, by reason.

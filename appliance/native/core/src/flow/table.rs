@@ -97,7 +97,15 @@ impl<T> FlowTable<T> {
     }
 
     /// A new flow for `packet`, whose source is the client unless `reversed`. The caller has made room.
-    pub fn insert(&mut self, hash: u64, key: FlowKey, packet: &Packet<'_>, reversed: bool, forward: bool, data: T) -> Slot {
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        reversed: bool,
+        forward: bool,
+        data: T,
+    ) -> Slot {
         let (sport, dport) = packet.ports();
         let (src, dst) = ((packet.src, sport), (packet.dst, dport));
         let flow = Box::new(Flow {
@@ -184,6 +192,22 @@ impl<T> FlowTable<T> {
             entry.remove();
         }
         flow
+    }
+
+    /// Take a flow out of its slot for a while, to work on it with the table at hand; [`FlowTable::lower`] puts it back. Between the two
+    /// the table must not be asked for this flow.
+    pub fn lift(&mut self, slot: Slot) -> Box<Flow<T>> {
+        self.slab[slot as usize].take().expect("slot of a living flow")
+    }
+
+    /// Put a lifted flow back.
+    pub fn lower(&mut self, slot: Slot, flow: Box<Flow<T>>) {
+        self.slab[slot as usize] = Some(flow);
+    }
+
+    /// Visit every flow.
+    pub fn for_each(&mut self, mut visit: impl FnMut(&mut Flow<T>)) {
+        self.slab.iter_mut().flatten().for_each(|flow| visit(flow));
     }
 
     fn append(&mut self, slot: Slot) {

@@ -28,6 +28,12 @@ impl Budget {
         self.used >= self.limit
     }
 
+    /// Whether more than half is used: time to keep less.
+    #[inline]
+    pub fn is_tight(&self) -> bool {
+        self.used > self.limit / 2
+    }
+
     /// Take `bytes`, or nothing: false, and the refusal is counted.
     #[inline]
     pub fn take(&mut self, bytes: usize) -> bool {

@@ -17,4 +17,4 @@ pub use half::{HalfStream, Push};
 pub use overlap::OverlapPolicy;
 pub use session::{TcpSession, Verdict};
 pub use state::{next_state, TcpEvent, TcpState};
-pub use window::InspectWindow;
+pub use window::{InspectWindow, KEEP_BYTES, KEEP_BYTES_TIGHT};

@@ -30,6 +30,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct TcpSession {
     state: TcpState,
+    established: bool,
     halves: [HalfStream; 2],
     scale: [Option<u8>; 2],
     recent_ts: [Option<u32>; 2],
@@ -50,6 +51,7 @@ impl TcpSession {
     pub fn new(depth: u64) -> Self {
         Self {
             state: TcpState::Listen,
+            established: false,
             halves: [HalfStream::default(), HalfStream::default()],
             scale: [None; 2],
             recent_ts: [None; 2],
@@ -69,6 +71,7 @@ impl TcpSession {
         // Scales are unknown: the widest window loses nothing.
         session.scale = [Some(MAX_SCALE); 2];
         session.state = TcpState::Established;
+        session.established = true;
         session
     }
 
@@ -86,9 +89,9 @@ impl TcpSession {
         self.state
     }
 
-    /// The handshake was whole.
+    /// The handshake was whole (and stays so after the end; a refused connection never was).
     pub fn established(&self) -> bool {
-        self.state >= TcpState::Established
+        self.established
     }
 
     /// One direction.
@@ -103,13 +106,15 @@ impl TcpSession {
 
     /// Whether a SYN with this number opens a new connection on these ports.
     pub fn reused_by(&self, header: &TcpHeader) -> bool {
-        header.flags & (tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST) == tcp_flags::SYN && self.state == TcpState::Closed
+        header.flags & (tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST) == tcp_flags::SYN
+            && self.state == TcpState::Closed
     }
 
     fn apply(&mut self, event: TcpEvent) -> bool {
         match next_state(self.state, event) {
             Some(next) => {
                 self.state = next;
+                self.established |= next == TcpState::Established;
                 true
             }
             None => false,
@@ -137,7 +142,9 @@ impl TcpSession {
             // A refusal acknowledges the SYN (RFC 9293 section 3.10.7.3).
             (TcpState::SynSent, Direction::ToClient) => {
                 let client = self.half(Direction::ToServer);
-                header.flags & tcp_flags::ACK != 0 && seq::lt(client.isn(), header.ack) && seq::le(header.ack, client.max_end())
+                header.flags & tcp_flags::ACK != 0
+                    && seq::lt(client.isn(), header.ack)
+                    && seq::le(header.ack, client.max_end())
             }
             _ => self.half(direction).accepts_reset(header.seq),
         };
@@ -281,17 +288,17 @@ impl TcpSession {
                 self.apply(event_for(direction));
             }
         }
-        if self.state == TcpState::BothClosing && self.halves.iter().all(|h| h.fin().is_some_and(|fin| h.has_acked(fin))) {
+        if self.state == TcpState::BothClosing
+            && self.halves.iter().all(|h| h.fin().is_some_and(|fin| h.has_acked(fin)))
+        {
             self.apply(TcpEvent::FinsAcked);
         }
         ended
     }
 
-    /// Directions that have not been told as ended; they count as told from now on.
-    pub fn end_all(&mut self) -> [bool; 2] {
-        let open = [!self.fin_told[0], !self.fin_told[1]];
-        self.fin_told = [true; 2];
-        open
+    /// Whether a direction was still open; it counts as ended from now on.
+    pub fn end(&mut self, direction: Direction) -> bool {
+        !std::mem::replace(&mut self.fin_told[direction as usize], true)
     }
 
     /// Give everything that waits back to the budget.

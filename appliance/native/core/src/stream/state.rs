@@ -4,8 +4,7 @@
 //! has finished, and whether it is over. Sequence numbers were checked before an event reaches this table.
 
 use crate::flow::State;
-use TcpEvent::{Acked, ClientFin, FinsAcked, Rst, ServerFin, Syn, SynAck, SynCrossed};
-use TcpState::{Closed, ClientClosing, Crossed, Established, BothClosing, Listen, ServerClosing, SynReceived, SynSent};
+use TcpState::{BothClosing, ClientClosing, Closed, Crossed, Established, Listen, ServerClosing, SynReceived, SynSent};
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,12 +85,12 @@ impl TcpState {
     }
 }
 
-/// Every event, for tests and for drawing the diagram.
-pub const EVENTS: [TcpEvent; 8] = [Syn, SynCrossed, SynAck, Acked, ClientFin, ServerFin, FinsAcked, Rst];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use TcpEvent::{Acked, ClientFin, FinsAcked, Rst, ServerFin, Syn, SynAck, SynCrossed};
+
+    const EVENTS: [TcpEvent; 8] = [Syn, SynCrossed, SynAck, Acked, ClientFin, ServerFin, FinsAcked, Rst];
 
     #[test]
     fn columns_and_rows_are_where_the_table_says() {

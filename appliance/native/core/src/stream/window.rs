@@ -1,12 +1,12 @@
 //! The bytes of one direction that stream rules look at: the new ones, and enough of what came before to match across the seam.
 //!
-//! Invariant: holds at most `MAX_BYTES`; after `KEEP_BYTES` or more have passed, at least `KEEP_BYTES` of them are still there. A
-//! gap empties it: no match may span bytes that were not seen.
+//! Invariant: holds at most twice what is to be kept (but for one larger chunk); after that many bytes have passed, at least the
+//! bytes to keep are still there. A gap empties it: no match may span bytes that were not seen.
 
 /// Earlier bytes that a match may begin in.
 pub const KEEP_BYTES: usize = 8 * 1024;
-/// Most that is held: the kept bytes are moved down only when this is reached.
-pub const MAX_BYTES: usize = 16 * 1024;
+/// The same when memory is short: a match may still span a few segments' seams.
+pub const KEEP_BYTES_TIGHT: usize = 1024;
 
 /// The last bytes of a direction.
 #[derive(Debug, Default)]
@@ -36,25 +36,27 @@ impl InspectWindow {
         self.base_offset
     }
 
-    /// Append `chunk`, which stands at stream offset `offset`; the index of its first byte in [`InspectWindow::data`].
-    pub fn append(&mut self, chunk: &[u8], offset: u64) -> usize {
+    /// Append `chunk`, which stands at stream offset `offset`, while `keep` earlier bytes stay in reach; the index of its first byte
+    /// in [`InspectWindow::data`].
+    pub fn append(&mut self, chunk: &[u8], offset: u64, keep: usize) -> usize {
         if self.data.is_empty() {
             self.base_offset = offset;
-        } else if self.data.len() + chunk.len() > MAX_BYTES {
-            let keep = self.data.len().min(KEEP_BYTES);
-            let cut = self.data.len() - keep;
-            self.data.copy_within(cut.., 0);
-            self.data.truncate(keep);
+        } else if self.data.len() + chunk.len() > 2 * keep {
+            let cut = self.data.len() - self.data.len().min(keep);
+            self.data.drain(..cut);
             self.base_offset += cut as u64;
         }
         let new_from = self.data.len();
         self.data.extend_from_slice(chunk);
+        if self.data.capacity() > 4 * keep {
+            self.data.shrink_to(2 * keep);
+        }
         new_from
     }
 
     /// Remember `chunk` after it was inspected in place (the window was empty): only its end is kept.
-    pub fn remember(&mut self, chunk: &[u8], offset: u64) {
-        let cut = chunk.len().saturating_sub(KEEP_BYTES);
+    pub fn remember(&mut self, chunk: &[u8], offset: u64, keep: usize) {
+        let cut = chunk.len().saturating_sub(keep);
         self.base_offset = offset + cut as u64;
         self.data.clear();
         self.data.extend_from_slice(&chunk[cut..]);
@@ -81,11 +83,11 @@ mod tests {
         let mut window = InspectWindow::default();
         let mut offset = 0;
         for chunk in stream.chunks(1461) {
-            let new_from = window.append(chunk, offset as u64);
+            let new_from = window.append(chunk, offset as u64, KEEP_BYTES);
             assert_eq!(&window.data()[new_from..], chunk);
             let base = window.base_offset() as usize;
             assert_eq!(window.data(), &stream[base..offset + chunk.len()]);
-            assert!(window.data().len() <= MAX_BYTES);
+            assert!(window.data().len() <= 2 * KEEP_BYTES);
             assert!(base == 0 || offset - base >= KEEP_BYTES, "{base} {offset}");
             offset += chunk.len();
         }
@@ -94,19 +96,19 @@ mod tests {
     #[test]
     fn a_chunk_larger_than_the_window_is_held_whole_until_the_next() {
         let mut window = InspectWindow::default();
-        window.append(&[1; 10], 0);
-        let big = vec![2; 3 * MAX_BYTES];
-        assert_eq!(window.append(&big, 10), 10);
-        assert_eq!(window.append(&[3; 5], 10 + big.len() as u64), KEEP_BYTES);
+        window.append(&[1; 10], 0, KEEP_BYTES);
+        let big = vec![2; 6 * KEEP_BYTES];
+        assert_eq!(window.append(&big, 10, KEEP_BYTES), 10);
+        assert_eq!(window.append(&[3; 5], 10 + big.len() as u64, KEEP_BYTES), KEEP_BYTES);
         assert_eq!(window.data().len(), KEEP_BYTES + 5);
     }
 
     #[test]
     fn after_a_gap_nothing_of_before_is_seen() {
         let mut window = InspectWindow::default();
-        window.append(b"before", 0);
+        window.append(b"before", 0, KEEP_BYTES);
         window.clear();
-        assert_eq!(window.append(b"after", 100), 0);
+        assert_eq!(window.append(b"after", 100, KEEP_BYTES), 0);
         assert_eq!((window.data(), window.base_offset()), (&b"after"[..], 100));
     }
 }

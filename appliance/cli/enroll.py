@@ -1,0 +1,107 @@
+"""`vedette enroll`: from a one-time token and a pin to a certificate.
+
+Rules of this file: argument handling, the token's source, and telling the steps; the work is `appliance.enroll`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.clock import SystemClock
+from appliance.config import Config, load_config
+from appliance.enroll import EnrollmentPlan, enroll
+from appliance.errors import EnvironmentFault, OperatorError
+from appliance.identity import IdentityFolder
+
+EXAMPLES = """\
+examples:
+  vedette enroll --config /etc/vedette/vedette.toml
+  vedette enroll --config /etc/vedette/vedette.toml --json
+"""
+
+MAX_TOKEN_BYTES = 4096
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "enroll",
+        help="get this sensor's certificate from the collector",
+        description="Make a key, check the collector against its pin, and exchange the one-time token for a"
+        " certificate. May be repeated: what is done stays done.",
+        epilog=EXAMPLES + "\n" + EXIT_CODES,
+        formatter_class=formatter,
+    )
+    add_config_option(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enroll, or find that we are enrolled."""
+    config = load_config(args.config)
+    clock = SystemClock()
+    folder = IdentityFolder(Path(config.sensor.state_dir) / "identity")
+    plan = EnrollmentPlan.parse(
+        urls=config.collector.urls,
+        ca_pin=config.collector.ca_pin,
+        token=enrollment_token(config),
+        proxy=config.collector.proxy,
+        timeout_s=config.collector.timeout_s,
+    )
+    done = enroll(plan, folder, clock, on_step=tell)
+    if config.collector.token_file:
+        wipe(Path(config.collector.token_file))
+    certificate = done.certificate
+    if args.json:
+        print(
+            json.dumps(
+                {"sensor_id": certificate.sensor_id, "assurance": certificate.assurance, "already": done.already}
+            )
+        )
+    else:
+        verb = "already enrolled" if done.already else "enrolled"
+        print(f"{verb} as {certificate.sensor_id} (assurance: {certificate.assurance})")
+    return 0
+
+
+def enrollment_token(config: Config) -> str:
+    """The token from the configuration, or from the file it names.
+
+    Raises:
+        OperatorError: there is none, or the file cannot be read.
+    """
+    if config.collector.token:
+        return config.collector.token
+    if not config.collector.token_file:
+        raise OperatorError(
+            "no enrollment token came; [collector] token or token_file was allowed",
+            advice="The provider makes one: vedette-collector token new DIR --tenant TENANT --site SITE",
+        )
+    path = Path(config.collector.token_file)
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_TOKEN_BYTES).decode("ascii", errors="replace").strip()
+    except OSError as error:
+        raise OperatorError(f"[collector] token_file: {path}: {error.strerror}") from error
+
+
+def wipe(path: Path) -> None:
+    """Overwrite and remove a token that has been used.
+
+    Raises:
+        EnvironmentFault: it could not be removed; it is worth nothing any more, but should not lie about.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.write(b"\0" * size)
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: the used token could not be removed: {error.strerror}") from error

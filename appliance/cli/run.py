@@ -1,0 +1,45 @@
+"""`vedette run`: the daemon.
+
+Rules of this file: argument handling and the log's form; the work is `appliance.daemon`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import Any
+
+from appliance.cli.options import EXIT_CODES, add_config_option, formatter
+from appliance.clock import SystemClock
+from appliance.config import load_config
+from appliance.daemon import Daemon
+from appliance.health.watchdog import Notifier
+
+EXAMPLES = """\
+examples:
+  vedette run --config /etc/vedette/vedette.toml
+  systemctl reload vedette      # SIGHUP: read the rules again without losing a packet
+"""
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "run",
+        help="watch the wire and report to the collector",
+        description="The daemon: capture, detect, spool, send, heartbeat. Tells systemd when it is ready and alive."
+        " SIGHUP reads the rules again, SIGTERM drains and ends.",
+        epilog=EXAMPLES + "\n" + EXIT_CODES,
+        formatter_class=formatter,
+    )
+    add_config_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until told to stop."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    notifier = Notifier.from_environment()
+    config = load_config(args.config)
+    return Daemon(config, SystemClock(), notifier, lambda: load_config(args.config)).run()

@@ -1,0 +1,6 @@
+"""`vedette run`: `Daemon` is the running sensor, `ask_status` asks one from outside."""
+
+from appliance.daemon.run import Daemon
+from appliance.daemon.status import ask_status
+
+__all__ = ["Daemon", "ask_status"]

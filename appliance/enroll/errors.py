@@ -1,0 +1,32 @@
+"""Why an enrollment did not come about, by name.
+
+Rules of this file: what a connection meets is named in `identity.errors`; here is what the collector or the pin says.
+"""
+
+from __future__ import annotations
+
+from appliance.errors import OperatorError, PeerError
+
+
+class WrongPinError(PeerError):
+    """No CA that the server offers has the pinned key: this is another collector, or somebody in between."""
+
+
+class TokenUnknownError(OperatorError):
+    """The collector has no such token."""
+
+
+class TokenUsedError(OperatorError):
+    """Another key has enrolled with this token."""
+
+
+class TokenExpiredError(OperatorError):
+    """The token's time is over."""
+
+
+class EnrollmentRefusedError(PeerError):
+    """The collector refused for another reason, which the message repeats."""
+
+
+class IssuedWrongError(PeerError):
+    """What the collector issued is not a certificate of our key under the pinned CA."""

@@ -1,0 +1,30 @@
+"""How much of the certificate's life is left?
+
+Rules of this file: one function. Two thirds of the life is when a new one is due (`identity.certificates`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from appliance.health.check import CheckName, Facts, Finding, Severity
+
+_ADVICE = "enroll again with a new token: vedette enroll"
+
+
+def certificate_expiry(facts: Facts) -> Finding:
+    """Judged by the wall clock; a wrong clock shows here first."""
+    life = facts.certificate
+    if life is None:
+        return Finding(CheckName.CERTIFICATE_EXPIRY, Severity.CRITICAL, "not enrolled", "enroll: vedette enroll")
+    state = life.state(facts.now_ns)
+    until = datetime.fromtimestamp(life.not_after_ns // 1_000_000_000, UTC).isoformat(timespec="minutes")
+    if state == "expired":
+        text, severity = f"the certificate expired on {until}", Severity.CRITICAL
+    elif state == "not yet valid":
+        text, severity = "the certificate is not valid yet: the clock is behind", Severity.CRITICAL
+    elif state == "renew":
+        text, severity = f"the certificate is good until {until}, and due for a new one", Severity.WARNING
+    else:
+        return Finding(CheckName.CERTIFICATE_EXPIRY, Severity.OK, f"the certificate is good until {until}")
+    return Finding(CheckName.CERTIFICATE_EXPIRY, severity, text, _ADVICE)

@@ -1,0 +1,65 @@
+"""What can be wrong with who we are and with whom we talk, by name and with advice.
+
+Rules of this file: every error that leaves `identity`, and every failure of a connection that `enroll` and `uplink`
+meet, is one of these. `ssl.SSLError` and `OSError` never leave the package.
+"""
+
+from __future__ import annotations
+
+from appliance.errors import EnvironmentFault, OperatorError, PeerError
+
+
+class KeyFileError(EnvironmentFault):
+    """The key cannot be made, read or written."""
+
+
+class KeyExposedError(KeyFileError):
+    """Others than the owner may read the key: it is not to be trusted any more, so it is not used."""
+
+
+class NotEnrolledError(OperatorError):
+    """There is no certificate yet."""
+
+
+class CertificateInvalidError(EnvironmentFault):
+    """A certificate of ours does not parse, or belongs to another key or CA."""
+
+
+class CertificateExpiredError(OperatorError):
+    """Our certificate's life is over."""
+
+
+class LinkError(PeerError):
+    """No answer could be had from the collector; base of everything a connection meets."""
+
+
+class NotReachableError(LinkError):
+    """No connection: name not found, refused, timed out, no route."""
+
+
+class ProxyRefusedError(LinkError):
+    """The HTTP proxy did not connect us."""
+
+
+class WrongCaError(LinkError):
+    """The server's certificate was not issued by the pinned CA."""
+
+
+class WrongNameError(LinkError):
+    """The server's certificate is for another name."""
+
+
+class ServerExpiredError(LinkError):
+    """The server's certificate is out of date, or our clock is."""
+
+
+class ClientRefusedError(LinkError):
+    """The server does not take our certificate."""
+
+
+class ConnectionLostError(LinkError):
+    """The connection broke before the whole answer came; whether the request was carried out is unknown."""
+
+
+class AnswerInvalidError(LinkError):
+    """What came back is not HTTP, or longer than an answer may be."""

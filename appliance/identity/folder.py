@@ -1,0 +1,109 @@
+"""The identity folder: `key.pem`, `ca.pem`, `cert.pem`, and what they say together.
+
+Rules of this file: files are put in place whole (temporary file, fsync, rename). `cert.pem` is written last: once it is
+there, the sensor is enrolled.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.identity.certificates import SensorCertificate, parse_pem, sensor_certificate, spki_der
+from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
+from appliance.identity.signer import Signer
+from appliance.identity.softkey import SoftKey
+from appliance.identity.tls import client_context
+
+MAX_PEM_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An enrolled sensor: its key, and what its certificate says."""
+
+    signer: Signer
+    certificate: SensorCertificate
+    certificate_path: Path
+    ca_path: Path
+
+    def context(self) -> ssl.SSLContext:
+        """A TLS context that speaks for this sensor and trusts its CA only.
+
+        Raises:
+            CertificateInvalidError: a file does not fit or is gone.
+        """
+        return client_context(self.ca_path, self.signer, self.certificate_path)
+
+
+class IdentityFolder:
+    """Where an identity is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.key_path = path / "key.pem"
+        self.ca_path = path / "ca.pem"
+        self.certificate_path = path / "cert.pem"
+
+    def load(self) -> Identity:
+        """The identity of an enrolled sensor.
+
+        Raises:
+            NotEnrolledError: there is no certificate yet.
+            KeyFileError: the key cannot be used.
+            CertificateInvalidError: the certificate is not this key's, or does not name it.
+        """
+        if not self.certificate_path.exists():
+            raise NotEnrolledError(
+                f"{self.certificate_path}: no certificate yet", advice="enroll first: vedette enroll"
+            )
+        signer = SoftKey.load(self.key_path)
+        leaf = parse_pem(str(self.certificate_path), read_small(self.certificate_path))[0]
+        parse_pem(str(self.ca_path), read_small(self.ca_path))
+        if spki_der(leaf) != signer.spki_der():
+            raise CertificateInvalidError(
+                f"{self.certificate_path}: belongs to another key than {self.key_path}",
+                advice="enroll again with a new token: vedette enroll",
+            )
+        return Identity(signer, sensor_certificate(leaf), self.certificate_path, self.ca_path)
+
+    def write(self, *, ca_pem: bytes, certificate_pem: bytes) -> None:
+        """Become enrolled.
+
+        Raises:
+            KeyFileError: the folder cannot be written.
+        """
+        try:
+            _replace(self.ca_path, ca_pem)
+            _replace(self.certificate_path, certificate_pem)
+        except OSError as exc:
+            folder = self.certificate_path.parent
+            raise KeyFileError(f"{folder}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
+
+
+def read_small(path: Path) -> bytes:
+    """A PEM file.
+
+    Raises:
+        CertificateInvalidError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_PEM_BYTES)
+    except OSError as exc:
+        raise CertificateInvalidError(f"{path}: cannot read: {exc.strerror}", advice="enroll again") from exc
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

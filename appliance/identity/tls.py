@@ -1,0 +1,129 @@
+"""TLS contexts bound to a signer, and names for what goes wrong in TLS; `enroll` and `uplink` use nothing else.
+
+Rules of this file: TLS 1.3 only; the system's CA store is never consulted; the server's name is always checked once
+there is a CA. The one context without verification is for fetching the CA itself, whose bytes are then held against
+the pin.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from appliance.identity.errors import (
+    CertificateInvalidError,
+    ClientRefusedError,
+    ConnectionLostError,
+    LinkError,
+    NotReachableError,
+    ServerExpiredError,
+    WrongCaError,
+    WrongNameError,
+)
+from appliance.identity.signer import Signer
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_NAMES = frozenset({62, 64})
+# Reasons of an alert by which a server says that it does not like our certificate (RFC 8446 section 6.2).
+_CLIENT_ALERTS = (
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_CERTIFICATE_REQUIRED",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_ACCESS_DENIED",
+)
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def client_context(ca_path: Path, signer: Signer, certificate_path: Path) -> ssl.SSLContext:
+    """For an enrolled sensor: its own certificate, and trust in its CA only.
+
+    Raises:
+        CertificateInvalidError: a file is missing, does not parse, or the certificate is not the signer's.
+    """
+    context = _context()
+    try:
+        context.load_verify_locations(ca_path)
+    except OSError as exc:
+        raise CertificateInvalidError(f"{ca_path}: no CA in it", advice="enroll again: vedette enroll") from exc
+    signer.load_into(context, certificate_path)
+    return context
+
+
+def enrollment_context(ca_pem: bytes) -> ssl.SSLContext:
+    """For the first enrollment: no certificate of ours, trust in the pinned CA only.
+
+    Raises:
+        CertificateInvalidError: the CA does not parse.
+    """
+    context = _context()
+    try:
+        context.load_verify_locations(cadata=ca_pem.decode("ascii"))
+    except (ssl.SSLError, ValueError) as exc:
+        raise CertificateInvalidError("the CA that came is not a certificate") from exc
+    return context
+
+
+def unverified_context() -> ssl.SSLContext:
+    """For fetching the CA, and nothing else: what comes over it must be held against a pin."""
+    context = _context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def named(error: OSError, where: str) -> LinkError:
+    """What a failure of a socket or of TLS means to an operator."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _verification(error, where)
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or ""
+        if any(alert in reason for alert in _CLIENT_ALERTS):
+            return ClientRefusedError(
+                f"{where}: the server refused our certificate: {_words(reason)}",
+                advice="check the clock; ask the collector's operator; if it expired, enroll again with a new token",
+            )
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "UNEXPECTED_EOF" in reason:
+            return ConnectionLostError(f"{where}: the connection was cut", advice=_PATH)
+        return NotReachableError(
+            f"{where}: no TLS 1.3 connection: {_words(reason) or 'failed'}",
+            advice="is this the collector's port? does a middlebox break TLS open?",
+        )
+    if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+        return ConnectionLostError(f"{where}: the connection was cut", advice=_PATH)
+    if isinstance(error, TimeoutError):
+        return NotReachableError(f"{where}: no answer in time", advice=_PATH)
+    return NotReachableError(f"{where}: {error.strerror or error}", advice=_PATH)
+
+
+_PATH = "check the address, the cable, the firewall and the proxy"
+
+
+def _verification(error: ssl.SSLCertVerificationError, where: str) -> LinkError:
+    if error.verify_code in _NAMES:
+        return WrongNameError(
+            f"{where}: the server's certificate is for another name",
+            advice="use the name the collector was set up with (vedette-collector init --name)",
+        )
+    if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
+        return ServerExpiredError(
+            f"{where}: the server's certificate is out of date: {error.verify_message}",
+            advice="check this box's clock; if it is right, the collector needs a new server certificate",
+        )
+    return WrongCaError(
+        f"{where}: the server's certificate is not from the pinned CA: {error.verify_message}",
+        advice="check the address, and that no TLS-inspecting proxy is in the way; for a new collector enroll anew",
+    )
+
+
+def _words(reason: str) -> str:
+    return reason.lower().replace("_", " ")

@@ -1,0 +1,53 @@
+//! Runs a chain of checks over a buffer: when a later check fails, earlier matches it depends on are moved on.
+//!
+//! Suricata's content inspection, in its order: a check that fails for good ends the chain, a relative one sends the search
+//! back to the match before it. The number of steps is bounded, so that hostile bytes cannot hold the engine up.
+
+use crate::rule::check::{Found, Window};
+use crate::rule::model::{Chain, Check};
+
+/// Most steps per chain and buffer (Suricata's `inspection-recursion-limit`).
+const MAX_STEPS: u32 = 3000;
+
+/// Whether the chain matches; `Some` with the index behind the last byte that any of its matches touched.
+pub fn run(chain: &Chain, window: &Window<'_>) -> Option<usize> {
+    let mut steps = MAX_STEPS;
+    match step(&chain.checks, window, 0, 0, &mut steps) {
+        Outcome::Match(reached) => Some(reached),
+        Outcome::No | Outcome::Never => None,
+    }
+}
+
+enum Outcome {
+    Match(usize),
+    /// Another match of an earlier check may help.
+    No,
+    /// Nothing helps.
+    Never,
+}
+
+fn step(checks: &[(Check, bool)], window: &Window<'_>, cursor: usize, reached: usize, steps: &mut u32) -> Outcome {
+    let Some(((check, retry), rest)) = checks.split_first() else {
+        return Outcome::Match(reached);
+    };
+    *steps -= 1;
+    if *steps == 0 {
+        return Outcome::Never;
+    }
+    let check = check.get();
+    let mut from = None;
+    loop {
+        match check.find(window, cursor, from) {
+            Found::At { end, again } => {
+                match step(rest, window, end, reached.max(end), steps) {
+                    Outcome::No if *retry => from = Some(again),
+                    Outcome::No => return Outcome::Never,
+                    outcome => return outcome,
+                }
+            }
+            Found::Holds => return step(rest, window, cursor, reached, steps),
+            Found::No => return Outcome::No,
+            Found::Never => return Outcome::Never,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Rule files into a [`RuleSet`]: parsed, ordered, compiled; what could not be loaded is listed by name.
+//!
+//! This is the one place of `rule` that reads files. A set never changes after it is loaded; engines share it.
+
+use super::draft::Shared;
+use super::header::EndTables;
+use super::keyword::flowbits::Names;
+use super::model::Rule;
+use super::parse::{self, Reason};
+use super::plan::Plan;
+use super::text::logical_lines;
+use super::vars::Variables;
+use crate::error::{Error, Result};
+use crate::prefilter::MatcherKind;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A rule that was not loaded.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The file.
+    pub file: Arc<str>,
+    /// Line where the rule begins, from 1.
+    pub line: u32,
+    /// Its sid where it could be read.
+    pub sid: Option<u32>,
+    /// The keyword, or the part of the rule.
+    pub keyword: String,
+    /// What came and what was allowed.
+    pub reason: String,
+}
+
+/// How a set is compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which matcher; `None` takes the fastest one that this build and machine have.
+    pub matcher: Option<MatcherKind>,
+    /// Folder for compiled pattern databases; `None` compiles each time.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// A parsed and compiled set of rules.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// The loaded rules in the order in which they are judged; alerts name them by index.
+    pub rules: Vec<Rule>,
+    /// What was not loaded, in the order of the files.
+    pub refused: Vec<Refusal>,
+    /// SHA-256 (hexadecimal) over the loaded rules' text and the variables.
+    pub digest: String,
+    /// Names of the flow bits.
+    pub bits: Names,
+    /// Address and port sets that the rules' headers name.
+    pub ends: EndTables,
+    /// The compiled plan.
+    pub plan: Plan,
+}
+
+struct Loaded {
+    rule: Rule,
+    text: String,
+    file: Arc<str>,
+    line: u32,
+}
+
+impl RuleSet {
+    /// Reads rule files, or folders of `*.rules` files.
+    ///
+    /// # Errors
+    /// A path cannot be read, or the matcher fails. A rule that is wrong is no error: it is refused by name.
+    pub fn load(paths: &[PathBuf], variables: &Variables, options: &Options) -> Result<Self> {
+        let mut texts = Vec::new();
+        for path in paths {
+            for file in files_of(path)? {
+                let bytes = std::fs::read(&file).map_err(|source| Error::File { path: file.clone(), source })?;
+                texts.push((file.display().to_string(), bytes));
+            }
+        }
+        Self::from_texts(texts.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())), variables, options)
+    }
+
+    /// The same from texts in memory, each with the name to show.
+    ///
+    /// # Errors
+    /// The matcher fails.
+    pub fn from_texts<'t>(
+        texts: impl IntoIterator<Item = (&'t str, &'t [u8])>,
+        variables: &Variables,
+        options: &Options,
+    ) -> Result<Self> {
+        let (mut ends, mut shared) = (EndTables::default(), Shared::default());
+        let mut loaded: Vec<Loaded> = Vec::new();
+        let mut refused = Vec::new();
+        let mut by_sid: HashMap<(u32, u32), usize> = HashMap::new();
+        for (name, bytes) in texts {
+            let file: Arc<str> = name.into();
+            for line in logical_lines(bytes) {
+                let rule = match parse::rule(&line.text, variables, &mut ends, &mut shared) {
+                    Ok(rule) => rule,
+                    Err(reason) => {
+                        refused.push(refusal(&file, line.number, reason));
+                        continue;
+                    }
+                };
+                let fresh = Loaded { rule, text: line.text, file: Arc::clone(&file), line: line.number };
+                let key = (fresh.rule.info.gid, fresh.rule.info.sid);
+                match by_sid.get(&key) {
+                    None => {
+                        by_sid.insert(key, loaded.len());
+                        loaded.push(fresh);
+                    }
+                    Some(&at) => {
+                        let newer = fresh.rule.info.rev > loaded[at].rule.info.rev;
+                        let (kept, dropped) = if newer {
+                            let dropped = std::mem::replace(&mut loaded[at], fresh);
+                            (&loaded[at], dropped)
+                        } else {
+                            (&loaded[at], fresh)
+                        };
+                        refused.push(duplicate(kept, &dropped));
+                    }
+                }
+            }
+        }
+        order(&mut loaded, shared.bits.len());
+        let digest = digest(&loaded, variables);
+        let rules: Vec<Rule> = loaded.into_iter().map(|loaded| loaded.rule).collect();
+        let plan = Plan::build(&rules, &ends, options)?;
+        Ok(Self { rules, refused, digest, bits: shared.bits, ends, plan })
+    }
+
+    /// Name of the matcher that serves this set.
+    pub fn matcher_name(&self) -> &'static str {
+        self.plan.matcher.name()
+    }
+}
+
+fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |source| Error::File { path: path.to_owned(), source };
+    if !std::fs::metadata(path).map_err(fail)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(fail)? {
+        let file = entry.map_err(fail)?.path();
+        if file.extension().is_some_and(|extension| extension == "rules") && !file.is_dir() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn refusal(file: &Arc<str>, line: u32, reason: Reason) -> Refusal {
+    Refusal { file: Arc::clone(file), line, sid: reason.sid, keyword: reason.keyword, reason: reason.reason }
+}
+
+fn duplicate(kept: &Loaded, dropped: &Loaded) -> Refusal {
+    let info = &dropped.rule.info;
+    Refusal {
+        file: Arc::clone(&dropped.file),
+        line: dropped.line,
+        sid: Some(info.sid),
+        keyword: "sid".into(),
+        reason: format!(
+            "{}:{} stands twice; kept is revision {} in {}:{}, this one is revision {}",
+            info.gid, info.sid, kept.rule.info.rev, kept.file, kept.line, info.rev
+        ),
+    }
+}
+
+/// Rules that change a flow bit come before those that test it, then the severe ones first, then by number.
+fn order(loaded: &mut Vec<Loaded>, bits: usize) {
+    /// A longer chain of bits than any real set has; a circle of rules ends here.
+    const MAX_LEVEL: u32 = 16;
+    let mut level_of_bit = vec![0_u32; bits];
+    let level = |rule: &Rule, level_of_bit: &[u32]| {
+        let tested = rule.flowbits.iter().flat_map(|bit| bit.tested());
+        tested.map(|&bit| level_of_bit[bit as usize]).max().unwrap_or(0)
+    };
+    let with_bits: Vec<usize> = (0..loaded.len()).filter(|&at| !loaded[at].rule.flowbits.is_empty()).collect();
+    for _ in 0..MAX_LEVEL {
+        let mut settled = true;
+        for &at in &with_bits {
+            let rule = &loaded[at].rule;
+            let behind = (level(rule, &level_of_bit) + 1).min(MAX_LEVEL);
+            for bit in rule.flowbits.iter().filter_map(super::keyword::flowbits::FlowBit::changed) {
+                if level_of_bit[bit as usize] < behind {
+                    level_of_bit[bit as usize] = behind;
+                    settled = false;
+                }
+            }
+        }
+        if settled {
+            break;
+        }
+    }
+    loaded.sort_by_cached_key(|loaded| {
+        let info = &loaded.rule.info;
+        (level(&loaded.rule, &level_of_bit), info.priority, info.sid, info.gid)
+    });
+}
+
+fn digest(loaded: &[Loaded], variables: &Variables) -> String {
+    let mut hasher = Sha256::new();
+    for (name, value) in variables.iter() {
+        hasher.update(format!("{name}={value}\n"));
+    }
+    for rule in loaded {
+        hasher.update(&rule.text);
+        hasher.update(b"\n");
+    }
+    crate::prefilter::hexadecimal(&hasher.finalize())
+}

@@ -1,0 +1,227 @@
+//! Which bytes which rule matches: tables of (options, bytes, whether), run through every matcher.
+
+mod harness;
+
+use harness::{kinds, load_with, Bench, FakeTx};
+use vedette_core::inspect::{BufferId, Direction, Stage};
+use vedette_core::packet::ip_proto;
+
+/// (options of a rule over a UDP payload, payload, matches)
+const PAYLOAD: &[(&str, &[u8], bool)] = &[
+    // Plain contents.
+    (r#"content:"abc";"#, b"xxabcxx", true),
+    (r#"content:"abc";"#, b"xxaBcxx", false),
+    (r#"content:"aBc"; nocase;"#, b"xxAbCxx", true),
+    (r#"content:"a|00 ff|c";"#, b"a\x00\xffc", true),
+    (r#"content:"a\"b\;c\:d\\";"#, br#"a"b;c:d\"#, true),
+    (r#"content:"|3a 20|x";"#, b": x", true),
+    (r#"content:"aa"; content:"aa";"#, b"aa", true),
+    // Negation.
+    (r#"content:"abc"; content:!"def";"#, b"abcdef", false),
+    (r#"content:"abc"; content:!"def";"#, b"abcde", true),
+    (r#"content:!"abc";"#, b"xyz", true),
+    (r#"content:!"abc";"#, b"abc", false),
+    (r#"content:!"ABC"; nocase;"#, b"aabc", false),
+    // Offset and depth bound the whole buffer.
+    (r#"content:"abc"; offset:2;"#, b"abc", false),
+    (r#"content:"abc"; offset:2;"#, b"xxabc", true),
+    (r#"content:"abc"; offset:3;"#, b"xxabcabc", true),
+    (r#"content:"abc"; depth:3;"#, b"abcx", true),
+    (r#"content:"abc"; depth:3;"#, b"xabc", false),
+    (r#"content:"abc"; depth:4;"#, b"xabc", true),
+    (r#"content:"abc"; offset:1; depth:3;"#, b"xabc", true),
+    (r#"content:"abc"; offset:1; depth:3;"#, b"xxabc", false),
+    (r#"content:"abc"; depth:3; offset:1;"#, b"xabc", true),
+    (r#"content:!"abc"; depth:3;"#, b"xabc", true),
+    (r#"content:"x"; content:!"abc"; offset:5;"#, b"xabc", true),
+    // Relative contents.
+    (r#"content:"abc"; content:"def"; distance:0;"#, b"abcdef", true),
+    (r#"content:"abc"; content:"def"; distance:0;"#, b"defabc", false),
+    (r#"content:"abc"; content:"def"; distance:1;"#, b"abcdef", false),
+    (r#"content:"abc"; content:"def"; distance:1;"#, b"abcxdef", true),
+    (r#"content:"abc"; content:"def"; within:3;"#, b"abcdef", true),
+    (r#"content:"abc"; content:"def"; within:3;"#, b"abcxdef", false),
+    (r#"content:"abc"; content:"def"; distance:1; within:3;"#, b"abcxdef", true),
+    (r#"content:"abc"; content:"def"; distance:1; within:3;"#, b"abcxxdef", false),
+    (r#"content:"abc"; content:"bcd"; distance:-2;"#, b"abcd", true),
+    (r#"content:"abc"; content:"abc"; distance:-3;"#, b"abc", true),
+    (r#"content:"abc"; content:"a"; distance:-10; within:20;"#, b"abc", true),
+    (r#"content:"abc"; content:!"def"; within:3;"#, b"abcdef", false),
+    (r#"content:"abc"; content:!"def"; within:3;"#, b"abcxdef", true),
+    (r#"content:"abc"; content:!"def"; distance:0;"#, b"defabc", true),
+    (r#"content:"ab"; content:"ab"; distance:0;"#, b"abab", true),
+    (r#"content:"aa"; content:"aa"; distance:0;"#, b"aaa", false),
+    // Backtracking: a later match of what stands before fits.
+    (r#"content:"a"; content:"b"; within:1;"#, b"axxab", true),
+    (r#"content:"a"; content:"b"; within:1; content:"c"; within:1;"#, b"abxabyabc", true),
+    (r#"content:"a"; content:"b"; distance:1; within:1; content:"c"; distance:0;"#, b"axxcaxbc", true),
+    (r#"content:"a"; content:"b"; within:2; content:"c"; within:1;"#, b"abxacbc", true),
+    (r#"content:"aa"; content:"b"; within:1;"#, b"aaab", true),
+    (r#"content:"a"; content:!"b"; within:1;"#, b"abac", true),
+    (r#"content:"a"; content:!"b"; within:1;"#, b"abab", false),
+    // As in Suricata, distance alone does not send the search back.
+    (r#"content:"a"; content:!"b"; distance:0;"#, b"aba", false),
+    (r#"content:"a"; pcre:"/^c/R";"#, b"abac", true),
+    (r#"content:"a"; pcre:"/^d/R";"#, b"abac", false),
+    (r#"pcre:"/a./"; content:"c"; within:1;"#, b"axbaxc", true),
+    (r#"pcre:"/a.*x/"; content:"c"; distance:0;"#, b"axcx", false),
+    // The first relative content has nothing before it.
+    (r#"content:"abc"; within:3;"#, b"abcd", true),
+    (r#"content:"abc"; within:3;"#, b"xabcd", false),
+    (r#"content:"abc"; distance:1;"#, b"abcd", false),
+    (r#"content:"abc"; distance:1; within:3;"#, b"xabc", true),
+    // Beginning and end.
+    (r#"content:"abc"; startswith;"#, b"abcd", true),
+    (r#"content:"abc"; startswith;"#, b"xabc", false),
+    (r#"content:"ABC"; startswith; nocase;"#, b"abcd", true),
+    (r#"content:!"abc"; startswith;"#, b"xabc", true),
+    (r#"content:!"abc"; startswith;"#, b"abc", false),
+    (r#"content:"abc"; endswith;"#, b"abcabc", true),
+    (r#"content:"abc"; endswith;"#, b"abcx", false),
+    (r#"content:"AbC"; nocase; endswith;"#, b"xxaBc", true),
+    (r#"content:"abc"; startswith; endswith;"#, b"abc", true),
+    (r#"content:"abc"; startswith; endswith;"#, b"abcabc", false),
+    (r#"content:!"abc"; endswith;"#, b"abcx", true),
+    (r#"content:!"abc"; endswith;"#, b"xabc", false),
+    (r#"content:!"abc"; endswith;"#, b"abcabc", false),
+    (r#"content:"a"; content:"bc"; distance:0; endswith;"#, b"abcxbc", true),
+    (r#"content:"a"; content:"bc"; within:2; endswith;"#, b"abcabc", true),
+    // Fast patterns change nothing about the answer.
+    (r#"content:"abc"; fast_pattern:only; content:"d";"#, b"dabc", true),
+    (r#"content:"abc"; fast_pattern:only; content:"d";"#, b"abc", false),
+    (r#"content:"abcdef"; fast_pattern:1,3; content:"x";"#, b"xabcdef", true),
+    (r#"content:"abcdef"; fast_pattern:1,3; content:"x";"#, b"xbcd", false),
+    (r#"content:"ABC"; nocase; fast_pattern; content:"x"; distance:0;"#, b"abcx", true),
+    (r#"content:"long content"; content:"x"; fast_pattern;"#, b"long content x", true),
+    // Expressions.
+    (r#"pcre:"/a{3}/";"#, b"xaaa", true),
+    (r#"pcre:"/A{3}/i";"#, b"xaaa", true),
+    (r#"pcre:!"/a{3}/";"#, b"xaa", true),
+    (r#"content:"x"; pcre:!"/a{3}/";"#, b"xaaa", false),
+    (r#"pcre:"/^a\x3b\;$/m";"#, b"b\na;;\nc", true),
+    (r#"content:"a/b"; pcre:"/a\/b/";"#, b"a/b", true),
+    (r#"pcre:"/(a)(b)\1/";"#, b"aba", true),
+    (r#"pcre:"/a(?=b)/";"#, b"ab", true),
+    (r#"content:"abc"; pcre:"/^\d{2}$/R";"#, b"abc12", true),
+    (r#"content:"abc"; pcre:"/^\d{2}$/R";"#, b"abc123", false),
+    (r#"content:"abc"; pcre:!"/^d/R";"#, b"abcd", false),
+    (r#"content:"abc"; rawbytes;"#, b"abc", true),
+];
+
+#[test]
+fn payload_options_match_as_in_suricata() {
+    for kind in kinds() {
+        for (options, payload, expected) in PAYLOAD {
+            let rule = format!("alert udp any any -> any any ({options} sid:1;)");
+            let mut bench = Bench { proto: ip_proto::UDP, ..Bench::over(load_with(&rule, Some(kind))) };
+            let told = bench.packet(Direction::ToServer, payload);
+            assert_eq!(!told.is_empty(), *expected, "{kind:?} {options} on {:?}", String::from_utf8_lossy(payload));
+        }
+    }
+}
+
+#[test]
+fn a_stream_of_the_same_bytes_matches_the_same() {
+    for (options, payload, expected) in PAYLOAD {
+        let mut bench = Bench::new(&format!("alert tcp any any -> any any ({options} sid:1;)"));
+        let told = bench.stream(Direction::ToServer, payload, 0, 0);
+        assert_eq!(!told.is_empty(), *expected, "{options} on {:?}", String::from_utf8_lossy(payload));
+    }
+}
+
+type Buffers = &'static [(BufferId, &'static [u8])];
+
+const GET: Buffers = &[
+    (BufferId::HttpMethod, b"GET"),
+    (BufferId::HttpUri, b"/admin/login.php?id=1"),
+    (BufferId::HttpUserAgent, b"Mozilla/5.0 (evil)"),
+];
+const POST: Buffers = &[
+    (BufferId::HttpMethod, b"POST"),
+    (BufferId::HttpUri, b"/upload"),
+    (BufferId::HttpRequestBody, b"user=root&pass=toor"),
+    (BufferId::HttpResponseBody, b"<html>uid=0(root)</html>"),
+];
+
+/// (options of an http rule, buffers, matches)
+const HTTP: &[(&str, Buffers, bool)] = &[
+    (r#"http.method; content:"GET"; http.uri; content:"/admin"; startswith;"#, GET, true),
+    (r#"http.method; content:"POST"; http.uri; content:"/admin"; startswith;"#, GET, false),
+    (r#"content:"GET"; http_method; content:"login.php"; http_uri; nocase;"#, GET, true),
+    (r#"content:"/admin"; http_uri; content:"id="; http_uri; distance:0;"#, GET, true),
+    (r#"content:"id="; http_uri; content:"/admin"; http_uri; distance:0;"#, GET, false),
+    (r#"uricontent:"login.php"; nocase; pcre:"/ID=\d+$/Ui";"#, GET, true),
+    (r#"uricontent:"login.php"; pcre:"/ID=\d+$/U";"#, GET, false),
+    (r#"http.uri; content:"login.php"; pcre:"/^id=\d/R"; http.user_agent; content:"evil";"#, GET, false),
+    (r#"http.uri; content:"login.php"; pcre:"/^\?id=\d/R"; http.user_agent; content:"evil";"#, GET, true),
+    (r#"http.user_agent; content:!"evil";"#, GET, false),
+    (r#"http.user_agent; content:!"good"; http.uri; content:"login";"#, GET, true),
+    (r#"http.uri; bsize:21; content:"login";"#, GET, true),
+    (r#"http.uri; bsize:<21; content:"login";"#, GET, false),
+    (r#"http.method; bsize:3;"#, GET, true),
+    (r#"http.method; content:"G"; http.uri; content:"a"; http.method; content:"T"; distance:1;"#, GET, true),
+    (r#"content:"evil"; http_user_agent; pcre:"/^Mozilla/V";"#, GET, true),
+    (r#"http.request_body; content:"pass=";"#, GET, false),
+    (r#"http.method; content:"POST"; http.request_body; content:"user=root"; content:"toor"; distance:0;"#, POST, true),
+    (r#"content:"pass="; http_client_body; pcre:"/root/P";"#, POST, true),
+    (r#"flow:to_client; file_data; content:"uid=0";"#, POST, true),
+    (r#"flow:established,to_client; file.data; content:"root"; content:"html"; distance:0;"#, POST, true),
+    (r#"flow:to_server; file_data; content:"pass=";"#, POST, true),
+    (r#"flow:to_server; file_data; content:"uid=0";"#, POST, false),
+    (r#"file_data; content:"uid=0";"#, POST, true),
+    (r#"file_data; content:"pass=";"#, POST, true),
+    (r#"http.uri; content:"/upload"; file_data; content:"pass=";"#, POST, true),
+    (r#"http.uri; content:"/upload"; file_data; content:"uid=0";"#, POST, false),
+];
+
+fn all_stages(bench: &mut Bench, tx: &mut FakeTx) -> Vec<u32> {
+    [Stage::Request, Stage::RequestBody, Stage::Response, Stage::ResponseBody]
+        .into_iter()
+        .flat_map(|stage| bench.transaction(stage, tx))
+        .collect()
+}
+
+#[test]
+fn http_options_match_as_in_suricata() {
+    for kind in kinds() {
+        for (options, buffers, expected) in HTTP {
+            let rule = format!("alert http any any -> any any ({options} sid:1;)");
+            let mut bench = Bench::over(load_with(&rule, Some(kind)));
+            let told = all_stages(&mut bench, &mut FakeTx::http(buffers));
+            assert_eq!(told, if *expected { vec![1] } else { vec![] }, "{kind:?} {options}");
+        }
+    }
+}
+
+/// (options of a dns rule, names asked for, matches)
+const DNS: &[(&str, &[&[u8]], bool)] = &[
+    (r#"dns.query; content:"evil.example"; nocase; bsize:12;"#, &[b"Evil.Example"], true),
+    (r#"dns_query; content:"evil"; content:"example"; distance:1; within:7;"#, &[b"evil.example"], true),
+    (r#"dns.query; content:"evil"; content:"good";"#, &[b"evil.example", b"good.example"], false),
+    (r#"dns.query; content:"evil"; dns.query; content:"good";"#, &[b"evil.example", b"good.example"], true),
+    (r#"dns.query; content:".example"; endswith; pcre:"/^[a-z]{4}\./";"#, &[b"x.example", b"evil.example"], true),
+    (r#"dns.query; content:!"evil";"#, &[b"good.example"], true),
+];
+
+#[test]
+fn dns_options_match_as_in_suricata() {
+    for (options, names, expected) in DNS {
+        let mut bench = Bench::udp(&format!("alert dns any any -> any any ({options} sid:1;)"));
+        let told = bench.transaction(Stage::Request, &mut FakeTx::dns(names));
+        assert_eq!(told, if *expected { vec![1] } else { vec![] }, "{options}");
+    }
+}
+
+#[test]
+fn hostile_bytes_cannot_hold_a_chain_up() {
+    let mut bench = Bench::udp(
+        r#"alert udp any any -> any any (content:"a"; content:"a"; within:50; content:"a"; within:50; content:"a"; within:50;
+           content:"b"; within:50; sid:1;)"#
+            .replace('\n', " ")
+            .as_str(),
+    );
+    let mut payload = vec![b'a'; 60_000];
+    payload.push(b'b');
+    // Suricata gives up at the same number of steps; what matters is that an answer comes.
+    bench.packet(Direction::ToServer, &payload);
+}

@@ -1,0 +1,118 @@
+"""The uplink's one connection: to the collector that answers, as the sensor we are, with answers parsed.
+
+Rules of this file: it sends what it is given and hands back what came, parsed; it decides nothing but which address is
+used. The identity is loaded anew for every connection, so that a new certificate is used without a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from appliance.clock import Clock
+from appliance.identity import Answer, AnswerInvalidError, CollectorUrl, HttpsConnection, Identity, Proxy
+from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
+from appliance.wire.session import (
+    BATCHES_PATH,
+    HEARTBEAT_PATH,
+    MAX_ANSWER_BYTES,
+    SNML_MEDIA_TYPE,
+    BatchHeader,
+    Receipt,
+    Refusal,
+    SessionError,
+)
+
+
+class Transport:
+    """Not thread-safe: the uplink's thread uses it alone."""
+
+    def __init__(
+        self,
+        urls: Sequence[CollectorUrl],
+        identity: Callable[[], Identity],
+        *,
+        clock: Clock,
+        proxy: Proxy | None = None,
+        timeout_s: float = 30.0,
+    ) -> None:
+        if not urls:
+            raise ValueError("no collector address")
+        self._urls = tuple(urls)
+        self._at = 0
+        self._identity = identity
+        self._clock = clock
+        self._proxy = proxy
+        self._timeout_s = timeout_s
+        self._connection: HttpsConnection | None = None
+
+    @property
+    def url(self) -> CollectorUrl:
+        """The address in use."""
+        return self._urls[self._at]
+
+    @property
+    def addresses(self) -> int:
+        """How many there are to try."""
+        return len(self._urls)
+
+    def use_next_address(self) -> None:
+        """Let the connection go; the next request goes to the address after this one."""
+        self.close()
+        self._at = (self._at + 1) % len(self._urls)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def send_batch(self, header: BatchHeader, body: bytes) -> Receipt | Refusal:
+        """One batch and what the collector says to it. Repeating it is safe: the collector stores a number once.
+
+        Raises:
+            LinkError: no answer, or one that is not a collector's.
+            NotEnrolledError, CertificateExpiredError, CertificateInvalidError, KeyFileError: we cannot say who we are.
+        """
+        headers = {"Content-Type": SNML_MEDIA_TYPE, **header.to_headers()}
+        answer = self._ask(BATCHES_PATH, headers, body)
+        try:
+            return Receipt.from_json(answer.body) if answer.status == 200 else _refusal(answer)
+        except SessionError as exc:
+            raise self._not_ours(answer, exc) from exc
+
+    def send_heartbeat(self, heartbeat: Heartbeat) -> HeartbeatAnswer | Refusal:
+        """One heartbeat and what the collector says to it.
+
+        Raises:
+            SessionError: the heartbeat is not one that a collector would take; nothing was sent.
+            LinkError, NotEnrolledError and the others: as `send_batch`.
+        """
+        answer = self._ask(HEARTBEAT_PATH, {"Content-Type": "application/json"}, heartbeat.to_json())
+        try:
+            return HeartbeatAnswer.from_json(answer.body) if answer.status == 200 else _refusal(answer)
+        except SessionError as exc:
+            raise self._not_ours(answer, exc) from exc
+
+    def _ask(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._connection is None:
+            identity = self._identity()
+            identity.certificate.life.check(self._clock.wall_ns())
+            self._connection = HttpsConnection(
+                self.url, context=identity.context(), timeout_s=self._timeout_s, proxy=self._proxy
+            )  # fmt: skip
+        try:
+            return self._connection.request("POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES)
+        except Exception:
+            self.close()
+            raise
+
+    def _not_ours(self, answer: Answer, error: SessionError) -> AnswerInvalidError:
+        self.close()
+        return AnswerInvalidError(
+            f"{self.url}: HTTP status {answer.status} without a collector's answer: {error}",
+            advice="is this a collector? is a proxy in between?",
+        )
+
+
+def _refusal(answer: Answer) -> Refusal:
+    return Refusal.from_answer(answer.status, answer.headers, answer.body)

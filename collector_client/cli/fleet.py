@@ -1,0 +1,103 @@
+"""`vedette-collector sensors` and `revoke`: who is there and how they are; who may no longer speak.
+
+Rules of this file: argument handling and printing only.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from typing import Any
+
+from appliance.wire.enrollment import parse_sensor_id
+from appliance.wire.session import SessionError
+from collector_client.cli.options import add_command, add_directory, add_json, hint, print_json, print_table, shown_time
+from collector_client.errors import OperatorError
+from collector_client.store import Control, audit, query, sensors
+from collector_client.store.clock import SystemClock
+from collector_client.store.reader import Reader
+
+_SENSORS = """\
+  vedette-collector sensors /var/lib/vedette-collector
+  vedette-collector sensors --json | jq '.[] | select(.state != "on time") | .label'
+"""
+_REVOKE = "  vedette-collector revoke /var/lib/vedette-collector s-fryock32azdpsitz6qt4 --reason stolen\n"
+
+
+def add(commands: Any) -> None:
+    """Declare the commands."""
+    listing = add_command(
+        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance", _SENSORS
+    )
+    add_directory(listing, optional=True)
+    add_json(listing)
+    listing.set_defaults(run=run_sensors)
+    revoke = add_command(
+        commands,
+        "revoke",
+        "refuse a sensor from now on; what it sent stays",
+        _REVOKE,
+        description="Refuse a sensor from its next request on, open connections included. What it sent stays. There"
+        " is no way\nback for its key: to return, the box makes a new key and enrolls with a new token.",
+    )
+    add_directory(revoke)
+    revoke.add_argument("sensor", metavar="SENSOR", help="the sensor's id, as `sensors` shows it")
+    revoke.add_argument("--reason", default="", help="why, for the record")
+    revoke.set_defaults(run=run_revoke)
+
+
+def run_sensors(args: argparse.Namespace) -> int:
+    """Print all sensors."""
+    with Reader.open(args.directory, SystemClock()) as reader:
+        rows = query.sensors(reader)
+    if args.json:
+        print_json(rows)
+        return 0
+    if not rows:
+        hint("no sensor has enrolled yet; make a token: vedette-collector token new")
+    print_table(
+        (
+            "sensor",
+            "label",
+            "tenant",
+            "site",
+            "state",
+            "key",
+            "last heartbeat",
+            "last alert",
+            "alerts",
+            "gaps",
+            "until",
+        ),
+        (
+            (
+                row.sensor_id,
+                row.label,
+                row.tenant,
+                row.site,
+                row.state,
+                row.assurance,
+                shown_time(row.last_heartbeat_ts_ns),
+                shown_time(row.last_alert_ts_ns),
+                row.alerts,
+                sum(last - first + 1 for first, last in row.gaps),
+                shown_time(row.cert_not_after_ns),
+            )
+            for row in rows
+        ),
+    )
+    return 0
+
+
+def run_revoke(args: argparse.Namespace) -> int:
+    """Revoke one sensor, with an audit row."""
+    try:
+        sensor_id = parse_sensor_id(args.sensor)
+    except SessionError as error:
+        raise OperatorError(str(error), advice="list them: vedette-collector sensors") from error
+    now_ns = SystemClock().wall_ns()
+    with closing(Control.open(args.directory)) as control, control.transaction() as connection:
+        sensors.revoke(connection, sensor_id, args.reason, now_ns)
+        audit.record(connection, now_ns, "operator", "revoke", sensor_id, args.reason)
+    print(f"revoked {sensor_id}")
+    return 0

@@ -1,0 +1,49 @@
+"""The parser of `vedette-collector` and its one exit: a command's number, or an error told with what to do.
+
+Rules of this file: it lists the commands; each declares and runs itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from appliance import __version__
+from collector_client.child import tell_error
+from collector_client.cli import alerts, care, fleet, server, token
+from collector_client.cli.options import EXIT_CODES, formatter
+from collector_client.errors import CollectorError
+from collector_client.store import StoreError
+
+COMMANDS = (server, token, fleet, alerts, care)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="vedette-collector",
+        description="Collector of Vedette sensors: takes SNML alerts over mutual TLS, stores each once, shows them.",
+        epilog=EXIT_CODES,
+        formatter_class=formatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vedette-collector {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (CollectorError, StoreError) as error:
+        return tell_error(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
