@@ -1,6 +1,7 @@
 """The page as a person uses it: headless Chromium against the server process, on a store filled through the writer.
 
-Every test also fails on a console message, a script error, a failed request or a violation of the content security policy.
+Every test also fails on a console message, a script error, a failed request or a violation of the content security
+policy.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from tests.fakes.events import HOUR_NS, KINDS, Kind, enroll, event, fill, heartb
 
 ROOT = Path(__file__).parents[2]
 EVIL = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
-EVIL_KIND = Kind(6660001, EVIL, "trojan-activity", 1, app="http", facts=(("http.user_agent", EVIL),), data=EVIL.encode())
+EVIL_KIND = Kind(
+    6660001, EVIL, "trojan-activity", 1, app="http", facts=(("http.user_agent", EVIL),), data=EVIL.encode()
+)
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective + " " + e.blockedURI));
@@ -44,7 +47,9 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.now_ns = time.time_ns()
-        self.sensor = enroll(directory, "s-hq", tenant="Acme", label="hq-1", not_after_ns=self.now_ns + 20 * 24 * HOUR_NS)
+        self.sensor = enroll(
+            directory, "s-hq", tenant="Acme", label="hq-1", not_after_ns=self.now_ns + 20 * 24 * HOUR_NS
+        )
         other = enroll(directory, "s-dc", tenant="Globex", site="dc", label="dc-1", assurance="tpm")
         self.writer = Writer.open(directory, SystemClock())
         fill(self.writer, self.sensor, self.now_ns, count=300, hours=20, seed=1)
@@ -99,8 +104,12 @@ def page(browser: sync_api.Browser, address: str) -> Iterator[sync_api.Page]:
     page.on("console", lambda message: trouble.append(f"console {message.type}: {message.text}"))
     page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
     # A request given up because the person went on (ERR_ABORTED) is no trouble.
-    page.on("requestfailed", lambda gone: trouble.append(f"{gone.failure} {gone.url}") if gone.failure != ABORTED else None)
-    page.on("response", lambda answer: trouble.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    page.on(
+        "requestfailed", lambda gone: trouble.append(f"{gone.failure} {gone.url}") if gone.failure != ABORTED else None
+    )
+    page.on(
+        "response", lambda answer: trouble.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+    )
     yield page
     violations = page.evaluate("window.violations")
     owned = page.evaluate("window.owned")
@@ -284,5 +293,3 @@ def test_a_lost_server_is_said_and_forgotten_when_it_is_back(page: sync_api.Page
     page.evaluate("window.fetch = window.real; null")
     page.keyboard.press("r")
     page.wait_for_selector("#offline", state="hidden")
-
-
