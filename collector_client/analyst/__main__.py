@@ -17,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="collector_client.analyst", description="The analyst's page over one store.")
     parser.add_argument("directory", type=Path, help="the collector's directory")
     parser.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default %(default)s")
-    parser.add_argument("--host", action="append", default=[], help="another name the page may be asked for; repeatable")
+    parser.add_argument(
+        "--host", action="append", default=[], help="another name the page may be asked for; repeatable"
+    )
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
     try:

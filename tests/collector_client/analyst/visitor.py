@@ -47,7 +47,9 @@ class Visitor:
         self._thread.join()
         self._listener.close()
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None) -> Answer:
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
+    ) -> Answer:
         if params:
             path += "?" + urlencode(params)
         return self.request("GET", path, headers)

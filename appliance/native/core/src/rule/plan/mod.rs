@@ -57,15 +57,15 @@ pub enum PacketClass {
     Tcp = 0,
     /// UDP.
     Udp = 1,
-    /// ICMP and ICMPv6.
+    /// ICMP of both families.
     Icmp = 2,
     /// Anything else.
     Other = 3,
 }
 
-/// Number of [`BufferId`]s.
+/// How many [`BufferId`] there are.
 const BUFFERS: usize = 7;
-/// Number of [`Stage`]s.
+/// How many [`Stage`] there are.
 const STAGES: usize = 4;
 
 /// The compiled plan of a rule set.
@@ -146,12 +146,8 @@ impl<'r> Builder<'r> {
 
     fn add(&mut self, index: u32, rule: &Rule) {
         if rule.app_chains().next().is_some() {
-            match rule.flow.direction {
-                Some(direction) => self.add_transaction(index, rule, direction),
-                None => {
-                    self.add_transaction(index, rule, Direction::ToServer);
-                    self.add_transaction(index, rule, Direction::ToClient);
-                }
+            for way in ways(rule.flow.direction) {
+                self.add_transaction(index, rule, way);
             }
         } else if rule.payload().is_some() {
             self.add_payload(index, rule);
@@ -164,16 +160,11 @@ impl<'r> Builder<'r> {
         let stage =
             rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
         let program = self.program(index, Scope::Transaction, Some(direction), stage);
-        match fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
-            Some((buffer, bytes, nocase)) => {
-                self.programs[program as usize].filtered = true;
-                self.buffers[buffer.resolve(direction) as usize].add_pattern(bytes, nocase, program);
-            }
-            None => {
-                if let Some(row) = rule.app.and_then(app_row) {
-                    self.unfiltered[row][stage as usize].push(program);
-                }
-            }
+        if let Some((buffer, bytes, nocase)) = fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
+            self.programs[program as usize].filtered = true;
+            self.buffers[buffer.resolve(direction) as usize].add_pattern(bytes, nocase, program);
+        } else if let Some(row) = rule.app.and_then(app_row) {
+            self.unfiltered[row][stage as usize].push(program);
         }
         if rule.payload().is_some() {
             let half = self.program(index, Scope::StreamHalf, Some(direction), stage);
