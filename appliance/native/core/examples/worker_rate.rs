@@ -1,7 +1,7 @@
 //! What flow, stream and application layer make of capture files, without rules: `worker_rate [--tell] FILE...`.
 //!
-//! Prints packets per second of processor time (decoding included) and the counters; with `--tell`, one line per stage of each
-//! transaction with its facts.
+//! Prints packets per second of processor time (decoding included) and the counters; with `--tell`, one line per stage
+//! of each transaction with its facts.
 
 #![allow(clippy::cast_precision_loss, clippy::cast_sign_loss)] // rates for people, from a clock that is never negative
 
@@ -29,7 +29,11 @@ impl Inspector for Counting {
     fn transaction(&mut self, _: Trigger<'_>, flow: &mut FlowView<'_>, stage: Stage, tx: &mut dyn Transaction) {
         self.stages += 1;
         if self.tell {
-            let facts: Vec<_> = tx.facts().into_iter().map(|(name, value)| format!("{name}={:?}", String::from_utf8_lossy(&value))).collect();
+            let facts: Vec<_> = tx
+                .facts()
+                .into_iter()
+                .map(|(name, value)| format!("{name}={:?}", String::from_utf8_lossy(&value)))
+                .collect();
             println!("{:?} -> {:?} tx {} {stage:?} {}", flow.client, flow.server, tx.id(), facts.join(" "));
         }
     }
@@ -66,7 +70,13 @@ fn main() -> vedette_core::error::Result<()> {
             worker.inspector().stream_bytes,
             worker.inspector().stages,
         );
-        let counters: Vec<_> = worker.counters().named().into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name}={n}")).collect();
+        let counters: Vec<_> = worker
+            .counters()
+            .named()
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| format!("{name}={n}"))
+            .collect();
         println!("  {}", counters.join(" "));
     }
     Ok(())

@@ -41,7 +41,7 @@ fn segments_in_order_are_delivered_without_a_copy() {
     let (mut half, mut budget) = half(u64::MAX);
     let data = b"hello";
     match half.push(at(0), data, OverlapPolicy::Bsd, &mut budget) {
-        Push::Deliver(bytes) => assert!(std::ptr::eq(bytes, &data[..])),
+        Push::Deliver(bytes) => assert!(std::ptr::eq(bytes, data.as_slice())),
         other => panic!("{other:?}"),
     }
     assert_eq!(half.push(at(0), data, OverlapPolicy::Bsd, &mut budget), Push::Nothing, "a retransmission");

@@ -1,5 +1,6 @@
 use super::*;
 use crate::packet::tcp_flags::{ACK, FIN, RST, SYN};
+use crate::stream::OverlapPolicy;
 use Direction::{ToClient, ToServer};
 
 const C: u32 = 1000;
@@ -23,7 +24,7 @@ impl Peer {
         let verdict = self.session.segment(&header, direction, len, &mut self.budget);
         if verdict == Verdict::Accept && len > 0 && self.session.established() {
             let data = vec![0; len];
-            self.session.half_mut(direction).push(header.seq, &data, Default::default(), &mut self.budget);
+            self.session.half_mut(direction).push(header.seq, &data, OverlapPolicy::default(), &mut self.budget);
         }
         verdict
     }
@@ -129,6 +130,22 @@ fn data_far_outside_the_window_and_wild_acknowledgements_change_nothing() {
 }
 
 #[test]
+fn after_a_great_loss_the_receivers_acknowledgement_tells_where_the_connection_is() {
+    let mut p = Peer::open();
+    let far = C + 0x0100_0000;
+    assert_eq!(p.see(ToServer, header(far, S.wrapping_add(1), ACK), 10), Verdict::Invalid);
+    assert_eq!(
+        p.see(ToClient, header(S.wrapping_add(1), far + 0x0010_0000, ACK), 0),
+        Verdict::Invalid,
+        "not what was seen"
+    );
+    assert_eq!(p.see(ToClient, header(S.wrapping_add(1), far + 10, ACK), 0), Verdict::Accept);
+    let half = p.session.half_mut(ToServer);
+    assert_eq!(half.take_gap(), Some(far + 10 - (C + 1)));
+    assert_eq!(p.see(ToServer, header(far + 10, S.wrapping_add(1), ACK), 10), Verdict::Accept);
+}
+
+#[test]
 fn a_segment_with_an_older_timestamp_is_dropped_as_the_receiver_would() {
     let stamped = |seq, ack, flags, ts| TcpHeader { timestamps: Some((ts, 0)), ..header(seq, ack, flags) };
     let mut p = Peer::new();
@@ -191,7 +208,7 @@ fn random_segments_never_panic_and_never_leak_budget() {
             let near = |bits: u64, base: u32| base.wrapping_add((bits % 4096) as u32).wrapping_sub(64);
             let (base, other) = if x & 1 == 0 { (C, S) } else { (S, C) };
             let mut h = header(near(x >> 8, base), near(x >> 24, other), (x >> 40) as u8 & 0x3f);
-            if (x >> 48) & 3 == 0 {
+            if (x >> 48) % 4 == 0 {
                 h.seq = (x >> 3) as u32;
             }
             p.see(direction, h, (x >> 52) as usize % 300);
