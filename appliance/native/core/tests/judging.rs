@@ -182,6 +182,27 @@ fn flow_bits_chain_rules_within_and_across_inspections() {
 }
 
 #[test]
+fn a_rule_that_tests_and_sets_a_bit_comes_before_those_that_only_test_it() {
+    let mut bench = Bench::udp(
+        "alert udp any any -> any any (content:\"a\"; flowbits:isset,b; sid:1;)
+         alert udp any any -> any any (content:\"a\"; flowbits:isnotset,b; flowbits:set,b; noalert; sid:2;)",
+    );
+    assert_eq!(bench.packet(ToServer, b"a"), [1]);
+}
+
+#[test]
+fn the_payload_half_over_udp_is_the_datagram_of_the_transaction() {
+    let rule =
+        r#"alert dns any any -> any any (content:"|01 00|"; offset:2; depth:2; dns.query; content:"evil"; sid:1;)"#;
+    let mut bench = Bench::udp(rule);
+    bench.app = AppProto::Dns;
+    bench.packet(ToServer, b"xx\x01\x00evil");
+    assert_eq!(bench.transaction(Stage::Request, &mut FakeTx::dns(&[b"evil"])), [1]);
+    bench.packet(ToServer, b"xx\x00\x00evil");
+    assert_eq!(bench.transaction(Stage::Request, &mut FakeTx::dns(&[b"evil"])), NOTHING);
+}
+
+#[test]
 fn a_toggled_bit_turns_over() {
     let mut bench = Bench::udp(
         "alert udp any any -> any any (content:\"t\"; flowbits:toggle,b; noalert; sid:1;)

@@ -63,6 +63,10 @@ impl Inspector for Detector {
         let mut addresses_due = true;
         if let Some(flow) = flow.as_deref_mut() {
             self.renew_flow(flow.scratch);
+            if packet.proto == ip_proto::UDP {
+                // Each datagram is a payload of its own; halves met in the one before say nothing about this one's transaction.
+                flow.scratch.halves.clear();
+            }
             let bit = 1 << direction as u8;
             addresses_due = flow.scratch.ip_only_done & bit == 0;
             flow.scratch.ip_only_done |= bit;

@@ -27,8 +27,8 @@ pub enum Scope {
     PacketPayload,
     /// In the reassembled stream.
     Stream,
-    /// In the reassembled stream, as one half of a rule whose other half is a transaction.
-    StreamHalf,
+    /// In the reassembled stream or the datagram, as one half of a rule whose other half is a transaction.
+    PayloadHalf,
     /// In a transaction.
     Transaction,
     /// As soon as the flow's application protocol is known, once per direction.
@@ -167,8 +167,16 @@ impl<'r> Builder<'r> {
             self.unfiltered[row][stage as usize].push(program);
         }
         if rule.payload().is_some() {
-            let half = self.program(index, Scope::StreamHalf, Some(direction), stage);
-            self.place_stream(half, rule, Some(direction));
+            let half = self.program(index, Scope::PayloadHalf, Some(direction), stage);
+            let payload = |buffer| buffer == Buffer::Of(BufferId::Payload);
+            if rule.layer4.tcp {
+                self.place_stream(half, rule, Some(direction));
+            }
+            if rule.layer4.udp {
+                let pattern = fast_pattern(rule, payload);
+                let group = &mut self.packets[PacketClass::Udp as usize][direction as usize];
+                group.add(half, rule, self.ends, pattern.as_ref().map(|(_, bytes, nocase)| (bytes, *nocase)));
+            }
         }
     }
 
