@@ -24,9 +24,9 @@ fn raised(error: vedette_core::error::Error) -> PyErr {
     EngineError::new_err(error.to_string())
 }
 
-/// Native detection engine of Vedette.
+/// The extension module behind the package `vedette_engine`.
 #[pymodule]
-fn vedette_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("EngineError", module.py().get_type::<EngineError>())?;
     module.add_class::<rules::Refusal>()?;
