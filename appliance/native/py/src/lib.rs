@@ -3,6 +3,8 @@
 //! Rules of this folder: no work of its own. Every call that may wait or compute leaves the interpreter first; every error of the
 //! core becomes `EngineError` with the core's words; the signatures are those of `vedette_engine.pyi`, which stubtest proves.
 
+#![allow(clippy::needless_pass_by_value)] // what comes from Python is owned by the call
+
 mod capture;
 mod detection;
 mod rules;
