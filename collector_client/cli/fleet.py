@@ -75,7 +75,7 @@ def run_sensors(args: argparse.Namespace) -> int:
                 row.label,
                 row.tenant,
                 row.site,
-                row.state,
+                f"{row.state}, forked" if row.conflicts else row.state,
                 row.assurance,
                 shown_time(row.last_heartbeat_ts_ns),
                 shown_time(row.last_alert_ts_ns),
