@@ -1,8 +1,8 @@
 //! Reads one flow's TCP streams: in-order bytes to protocol recognition, stream rules and parser.
 //!
-//! Order for each piece of data: the protocol is recognised, the stream window is judged, then the parser reads it and tells
-//! transactions. What is undecided is held back in the window and goes the same way later. Data that comes in order from one packet, with
-//! nothing before it that matters, is judged and parsed where it lies.
+//! Order for each piece of data: the protocol is recognised, the stream window is judged, then the parser reads it and
+//! tells transactions. What is undecided is held back in the window and goes the same way later. Data that comes in
+//! order from one packet, with nothing before it that matters, is judged and parsed where it lies.
 
 use super::conversation::TcpPart;
 use super::judge::{app_context, Judge};

@@ -38,10 +38,13 @@ pub enum Piece<'d> {
     Broken(Cow<'d, [u8]>),
 }
 
-fn chunk_size(line: &[u8]) -> Option<Option<u64>> {
-    let control = |b: &u8| matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0x0b | 0x0c);
-    let start = line.iter().position(|b| !control(b));
-    let Some(start) = start else { return Some(None) };
+fn is_control(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0x0b | 0x0c)
+}
+
+/// The size a line gives; what follows the digits is an extension.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let start = line.iter().position(|&b| !is_control(b))?;
     let digits = line[start..].iter().take_while(|b| b.is_ascii_hexdigit());
     let mut any = false;
     let size = digits.into_iter().try_fold(0_u64, |n, &b| {
@@ -49,7 +52,7 @@ fn chunk_size(line: &[u8]) -> Option<Option<u64>> {
         let n = n << 4 | u64::from((b as char).to_digit(16)?);
         (n <= MAX_CHUNK_BYTES).then_some(n)
     })?;
-    any.then_some(Some(size))
+    any.then_some(size)
 }
 
 impl Framing {
@@ -78,10 +81,10 @@ impl Framing {
                     None => *data = &[],
                 },
                 Self::ChunkSize => match lines.next(data) {
+                    Ok(Some(line)) if line.iter().all(|&b| is_control(b)) => {}
                     Ok(Some(line)) => match chunk_size(&line) {
-                        Some(None) => {}
-                        Some(Some(0)) => *self = Self::Trailer,
-                        Some(Some(size)) => *self = Self::Chunk(size),
+                        Some(0) => *self = Self::Trailer,
+                        Some(size) => *self = Self::Chunk(size),
                         None => return Piece::Broken(line),
                     },
                     Ok(None) => {}

@@ -1,7 +1,7 @@
 //! Header fields as they came, with folded lines put together (RFC 9112 section 5).
 //!
-//! Rules: tolerant as servers are: a line without a colon is a field without a name, white space around names and values is
-//! dropped, NUL bytes in names don't hide them. Bounded in number and bytes; what exceeds is refused.
+//! Rules: tolerant as servers are: a line without a colon is a field without a name, white space around names and
+//! values is dropped, NUL bytes in names don't hide them. Bounded in number and bytes; what exceeds is refused.
 
 use super::lines::{chomp, is_space, trim};
 

@@ -18,7 +18,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Take the next line with its end off the front of `data`; None: it goes on in the next piece, all of `data` is taken.
+    /// Take the next line with its end off the front of `data`; None: it goes on in the next piece, all of `data` is
+    /// taken.
     pub fn next<'d>(&mut self, data: &mut &'d [u8]) -> Result<Option<Cow<'d, [u8]>>, TooLong> {
         let Some(end) = memchr::memchr(b'\n', data) else {
             if self.partial.len() + data.len() > MAX_LINE_BYTES {

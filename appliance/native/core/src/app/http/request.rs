@@ -52,7 +52,8 @@ impl Requests {
     }
 }
 
-/// Method, target and protocol of a request line. Spaces inside the target are kept: the last one ends it, as Suricata 8 reads it.
+/// Method, target and protocol of a request line. Spaces inside the target are kept: the last one ends it, as Suricata
+/// 8 reads it.
 fn parse_line(line: &[u8], tx: &mut HttpTransaction) {
     let line = trim(line);
     let method = line.iter().position(|&b| is_space(b)).unwrap_or(line.len());
@@ -119,7 +120,11 @@ impl Http {
         } else if tx.request_headers.mentions("transfer-encoding", "chunked") {
             Some(Framing::ChunkSize)
         } else {
-            tx.request_headers.get("content-length").and_then(content_length).filter(|&len| len > 0).map(Framing::Length)
+            tx.request_headers
+                .get("content-length")
+                .and_then(content_length)
+                .filter(|&len| len > 0)
+                .map(Framing::Length)
         };
         tx.reach(Stage::Request, cx);
         let connect = tx.is_method("CONNECT");

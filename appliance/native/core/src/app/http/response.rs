@@ -40,7 +40,8 @@ impl Responses {
     }
 }
 
-/// Whether a line can be a status line: browsers only look for "http" (libhtp reads anything else as the body of an answer without a header).
+/// Whether a line can be a status line: browsers only look for "http" (libhtp reads anything else as the body of an
+/// answer without a header).
 fn is_status_line(line: &[u8]) -> bool {
     let start = line.iter().position(|&b| !is_space(b) && b != 0).unwrap_or(line.len());
     line[start..].get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"http"))
@@ -142,7 +143,8 @@ impl Http {
             let decoder = headers.get("content-encoding").and_then(Decoder::for_encoding);
             tx.response_body.decode_with(decoder);
         }
-        let refused = (400..=499).contains(&code) && !tx.request_done && tx.request_headers.mentions("expect", "100-continue");
+        let refused =
+            (400..=499).contains(&code) && !tx.request_done && tx.request_headers.mentions("expect", "100-continue");
         let abandoned = refused && self.requests.awaits_body(tx);
         tx.reach(Stage::Response, cx);
         if abandoned && self.open.len() == index + 1 {
@@ -220,7 +222,8 @@ impl Http {
             State::Body(framing) => {
                 let known = framing.skip(len);
                 if let Some(tx) = self.open.iter_mut().find(|tx| !tx.response_done) {
-                    // Compressed data with a hole decodes to nothing sensible; what follows plain data is still worth seeing.
+                    // Compressed data with a hole decodes to nothing sensible; what follows plain data is still worth
+                    // seeing.
                     tx.response_body.lost();
                 }
                 known
