@@ -156,7 +156,7 @@ class Ingest:
         except OSError as error:
             raise EnvironmentFault(
                 f"{listen}: cannot listen there ({error.strerror or error})",
-                advice="name another address with --ingest, or free the port",
+                advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
             ) from error
 
     async def _keep_house(self, context: ssl.SSLContext) -> None:
