@@ -157,7 +157,8 @@ def test_checksums_are_verified_or_ignored(tmp_path: Path) -> None:
 
 PROMISED = (
     "packets bytes alerts kernel_drops decode_unknown checksum_bad fragments_reassembled fragments_dropped "
-    "flows_created flows_active flows_evicted stream_gaps stream_memcap_drops http_transactions dns_transactions engine_cpu_ns"
+    "flows_created flows_active flows_evicted stream_gaps stream_memcap_drops http_transactions dns_transactions "
+    "engine_cpu_ns"
 )
 
 
