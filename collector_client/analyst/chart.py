@@ -1,7 +1,7 @@
 """The time line's numbers: equal buckets over the shown range, one stack for each priority.
 
-Rules of this file: pure. At most `MAX_BUCKETS` buckets, their width one of `WIDTHS_S`, aligned to the epoch in UTC, so the
-same alert falls into the same bucket whenever it is looked at.
+Rules of this file: pure. At most `MAX_BUCKETS` buckets, their width one of `WIDTHS_S`, aligned to the epoch in UTC, so
+the same alert falls into the same bucket whenever it is looked at.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 MAX_BUCKETS = 144
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 WIDTHS_S = (
-    1, 5, 15, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR,
-    _DAY, 2 * _DAY, 7 * _DAY, 28 * _DAY, 91 * _DAY, 365 * _DAY, 3_650 * _DAY,
+    1, 5, 15, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR, 6 * _HOUR,
+    12 * _HOUR, _DAY, 2 * _DAY, 7 * _DAY, 28 * _DAY, 91 * _DAY, 365 * _DAY, 3_650 * _DAY,
 )  # fmt: skip
 # The stacks, most urgent first; the last takes everything else, also alerts that state no priority.
 STACKS = ("1", "2", "3", "other")

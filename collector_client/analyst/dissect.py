@@ -26,7 +26,8 @@ _TCP_OPTIONS = {
 _ICMP = {0: "echo reply", 3: "destination unreachable", 5: "redirect", 8: "echo request", 11: "time exceeded"}
 _ICMPV6 = {
     1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 128: "echo request", 129: "echo reply",
-    133: "router solicitation", 134: "router advertisement", 135: "neighbor solicitation", 136: "neighbor advertisement",
+    133: "router solicitation", 134: "router advertisement", 135: "neighbor solicitation",
+    136: "neighbor advertisement",
 }  # fmt: skip
 
 

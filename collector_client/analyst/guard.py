@@ -1,8 +1,8 @@
 """What every answer and every request has in common: only GET, only for our own name, nothing inline, nothing foreign.
 
 Rules of this file: it knows no page. The Host check stops a web site that points its own name at this address (DNS
-rebinding) from reading alerts through a visitor's browser. The policy lets scripts and styles come from this server only
-and none be inline, so markup that slipped into an alert's text could still not run.
+rebinding) from reading alerts through a visitor's browser. The policy lets scripts and styles come from this server
+only and none be inline, so markup that slipped into an alert's text could still not run.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                # Pages hold customers' alerts and are never kept; files with an ETag are asked about again each time.
+                headers.setdefault("Cache-Control", "no-cache" if "ETag" in headers else "no-store")
             await send(message)
 
         app = self._refusal(scope) or self._app

@@ -1,6 +1,7 @@
 """A sensor's newest heartbeat as lines with a judgement: what the sensors page shows, and what deserves colour.
 
-Rules of this file: pure. A value that the heartbeat does not carry is None and shows as a dash; levels are `ok`, `warn`, `bad`.
+Rules of this file: pure. A value that the heartbeat does not carry is None and shows as a dash; levels are `ok`,
+`warn`, `bad`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _card(row: SensorRow, refused: int, now_ns: int) -> SensorCard:
         drops=_drops(health.get("capture")),
         gaps=_gaps(row),
         certificate=_certificate(row.cert_not_after_ns, now_ns),
-        refused=Line(f"{count(refused)} refused" if refused else "", "warn" if refused else "ok", "events kept in quarantine"),
+        refused=Line(
+            f"{count(refused)} refused" if refused else "", "warn" if refused else "ok", "events kept in quarantine"
+        ),
         rules=_rules(health.get("rules")),
         host=_host(health),
         findings=[
@@ -80,7 +83,9 @@ def _spool(spool: dict[str, Any] | None, now_ns: int) -> Line:
     if oldest is not None:
         about += f", oldest {relative(oldest, now_ns)}"
         level = "warn" if (now_ns - oldest) / NS > BACKLOG_WARN_S else "ok"
-    return Line(f"{count(spool['events'])} waiting", level, "events on the sensor's disk that no receipt covers yet", about)
+    return Line(
+        f"{count(spool['events'])} waiting", level, "events on the sensor's disk that no receipt covers yet", about
+    )
 
 
 def _drops(capture: dict[str, int] | None) -> Line:
@@ -88,7 +93,9 @@ def _drops(capture: dict[str, int] | None) -> Line:
         return NONE
     dropped = {name: value for name, value in capture.items() if "drop" in name}
     total = sum(dropped.values())
-    return Line(count(total), "warn" if total else "ok", ", ".join(f"{name} {value}" for name, value in dropped.items()))
+    return Line(
+        count(total), "warn" if total else "ok", ", ".join(f"{name} {value}" for name, value in dropped.items())
+    )
 
 
 def _gaps(row: SensorRow) -> Line:
@@ -101,7 +108,9 @@ def _gaps(row: SensorRow) -> Line:
             "another machine used this sensor's numbers: a clone or a restored disk",
         )
     if missing:
-        return Line(f"{count(missing)} missing", "bad", "numbers that never came and that nobody explained", spans(row.gaps))
+        return Line(
+            f"{count(missing)} missing", "bad", "numbers that never came and that nobody explained", spans(row.gaps)
+        )
     if lost:
         return Line(f"{count(lost)} lost", "warn", "the sensor said that it had to drop these", spans(row.losses))
     return Line("none")
@@ -120,7 +129,9 @@ def _rules(rules: dict[str, Any] | None) -> Line:
     if not rules:
         return NONE
     text, refused = f"{count(rules['loaded'])} loaded", rules["refused"]
-    return Line(text, "warn", "rules that this engine cannot run", f"{count(refused)} refused") if refused else Line(text)
+    return (
+        Line(text, "warn", "rules that this engine cannot run", f"{count(refused)} refused") if refused else Line(text)
+    )
 
 
 def _host(health: dict[str, Any]) -> list[tuple[str, Line]]:

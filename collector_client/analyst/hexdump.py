@@ -1,4 +1,6 @@
-"""Octets as the classic dump: offset, sixteen octets in hex, the same as ASCII. Pure; every octet outside 0x20-0x7E is a dot."""
+"""Octets as the classic dump: offset, sixteen octets in hex, the same as ASCII. Pure; every octet outside 0x20-0x7E is
+a dot.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Values as an analyst reads them: times, sizes, addresses, protocols, references.
 
-Rules of this file: pure, returns plain text or small records; escaping is the template's, always on. A link is made only
-for http and https, everything else stays text.
+Rules of this file: pure, returns plain text or small records; escaping is the template's, always on. A link is made
+only for http and https, everything else stays text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Set-up: fetch the page's two browser libraries from the npm registry and lay their files into static/vendor/.
 
-Rules of this file: a script, not imported by the page's server. What is fetched is pinned twice: package-lock.json holds
-the SHA-512 of each package (npm checks it), the table below the SHA-256 of each file (checked here). No package script is
-run. The files are never committed; the wheel carries them.
+Rules of this file: a script, not imported by the page's server. What is fetched is pinned twice: package-lock.json
+holds the SHA-512 of each package (npm checks it), the table below the SHA-256 of each file (checked here). No package
+script is run. The files are never committed; the wheel carries them.
 """
 
 from __future__ import annotations

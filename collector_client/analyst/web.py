@@ -1,7 +1,7 @@
 """The analyst's pages: Starlette routes over the store's questions. Nothing here changes anything.
 
-Rules of this file: one short function per page: read parameters, ask, render. Formatting is in present.py, numbers of the
-time line in chart.py, packets in dissect.py. Every answer goes through `Guard`; every value through the templates'
+Rules of this file: one short function per page: read parameters, ask, render. Formatting is in present.py, numbers of
+the time line in chart.py, packets in dissect.py. Every answer goes through `Guard`; every value through the templates'
 escaping, which cannot be switched off from here.
 """
 

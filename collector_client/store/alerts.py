@@ -56,9 +56,9 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertDetail:
-    """One alert whole: `xml` is the stored element with its SHA-256 of when it came, `event` and `sensor` what they say.
+    """One alert whole: the stored element and what it and its sensor say.
 
-    `intact`: the element still has that SHA-256.
+    `xml_sha256` is that of when it came; `intact`: the element still has it.
     """
 
     row: AlertRow
@@ -70,8 +70,9 @@ class AlertDetail:
 
 
 _ROW = (
-    "alert_id, alerts.sensor_id, alerts.tenant_id, site_id, assurance, ts_ns, received_ns, gid, sid, rev, msg, classtype,"
-    " priority, proto, src_ip, src_port, dst_ip, dst_port, flow_id, community_id, app_proto, alerts.epoch, seq, event_uuid"
+    "alert_id, alerts.sensor_id, alerts.tenant_id, site_id, assurance, ts_ns, received_ns, gid, sid, rev, msg,"
+    " classtype, priority, proto, src_ip, src_port, dst_ip, dst_port, flow_id, community_id, app_proto, alerts.epoch,"
+    " seq, event_uuid"
 )
 
 
@@ -105,8 +106,8 @@ def _list(reader: Reader, chosen: AlertFilter, limit: int, after: str | None, *,
                 f"SELECT {_ROW} FROM alerts JOIN batches USING (batch_id) WHERE {where} AND {bound}"  # noqa: S608
                 f" ORDER BY ts_ns {direction}, alert_id {direction} LIMIT ?"
             )
-            for row in file.execute(sql, [*values, *more, limit]):
-                found.append(((row[5], month, row[0]), _alert_row(names, month, row)))
+            rows = file.execute(sql, [*values, *more, limit])
+            found += [((row[5], month, row[0]), _alert_row(names, month, row)) for row in rows]
     found.sort(key=lambda item: item[0], reverse=newest_first)
     return [row for _, row in found[:limit]]
 

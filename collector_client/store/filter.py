@@ -53,7 +53,8 @@ def condition(control: sqlite3.Connection, chosen: AlertFilter) -> tuple[str, li
     if chosen.text:
         parts.append(
             "(alerts.msg LIKE ? ESCAPE '\\' OR alerts.src_ip = ? OR alerts.dst_ip = ? OR alerts.sid = ?"
-            " OR alerts.community_id = ?)")
+            " OR alerts.community_id = ?)"
+        )
         pattern = chosen.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         number = int(chosen.text) if chosen.text.isascii() and chosen.text.isdigit() and len(chosen.text) < 19 else -1
         values += [f"%{pattern}%", chosen.text, chosen.text, number, chosen.text]

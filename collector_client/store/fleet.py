@@ -1,7 +1,7 @@
 """The questions about sensors: who is there, how they are, and what is missing.
 
-Rules of this file: read-only. A sensor's state is computed when asked, from the last time it was heard (a heartbeat or a
-batch): nothing has to run for a silent sensor to show as lost.
+Rules of this file: read-only. A sensor's state is computed when asked, from the last time it was heard (a heartbeat or
+a batch): nothing has to run for a silent sensor to show as lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is dropped when: whole months, by deleting their files.
 
-Rules of this file: the rule is pure; the deed is the writer's (`Writer.drop_month`), which is the only one that may have
-the file open for writing. Sequence numbers of dropped months stay known.
+Rules of this file: the rule is pure; the deed is the writer's (`Writer.drop_month`), which is the only one that may
+have the file open for writing. Sequence numbers of dropped months stay known.
 """
 
 from __future__ import annotations

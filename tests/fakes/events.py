@@ -1,7 +1,7 @@
 """Sensors' events as the collector's ingest would hand them to the store: real SNML, really encoded.
 
-Used wherever a test or a demonstration needs a filled store. Everything goes through the encoder and `Writer`; nothing is
-written into the tables from here. All addresses are from the documentation ranges (RFC 5737, RFC 3849).
+Used wherever a test or a demonstration needs a filled store. Everything goes through the encoder and `Writer`; nothing
+is written into the tables from here. All addresses are from the documentation ranges (RFC 5737, RFC 3849).
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ from collector_client.store import BatchToStore, Control, Loss, Rejected, Stored
 NS = 1_000_000_000
 HOUR_NS = 3_600 * NS
 SENSOR = Sensor(Encoding.HEX, Detail.FULL, "branch-box", "192.0.2.250", 4, "eth1")
-REQUEST = b"GET /index.php?id=1%27%20UNION%20SELECT%20password HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: sqlmap/1.7\r\n\r\n"
+REQUEST = (
+    b"GET /index.php?id=1%27%20UNION%20SELECT%20password HTTP/1.1\r\n"
+    b"Host: shop.example\r\nUser-Agent: sqlmap/1.7\r\n\r\n"
+)
 DNS_QUERY = bytes.fromhex("1a2b010000010000000000000378797a076578616d706c650000010001")
 
 
@@ -68,9 +71,10 @@ HTTP_FACTS = (
     ("http.uri", "/index.php?id=1%27%20UNION%20SELECT%20password"),
     ("http.user_agent", "sqlmap/1.7"),
 )
+REFERENCES = (Reference("cve", "2021-44228"), Reference("url", "owasp.org/www-community/attacks/SQL_Injection"))
 KINDS: tuple[Kind, ...] = (
-    Kind(1000001, "WEB SQL injection attempt in a query string", "web-application-attack", 1, app="http", facts=HTTP_FACTS,
-         references=(Reference("cve", "2021-44228"), Reference("url", "owasp.org/www-community/attacks/SQL_Injection"))),
+    Kind(1000001, "WEB SQL injection attempt in a query string", "web-application-attack", 1, app="http",
+         facts=HTTP_FACTS, references=REFERENCES),
     Kind(1000002, "SCAN many ports by one host", "attempted-recon", 2, dport=4444, data=None),
     Kind(1000003, "DNS query for a domain of the watch list", "bad-unknown", 2, "udp", 53, DNS_QUERY, "dns",
          (("dns.query", "xyz.example"), ("dns.type", "A"))),
@@ -121,7 +125,21 @@ def _ipv4(kind: Kind, source: int, target: int) -> IpHeader:
     else:
         proto, l4 = 1, IcmpHeader(8, 0, 0xF7FF, 77, 1)  # type: ignore[assignment]
     return IpHeader(
-        f"198.51.100.{source}", f"203.0.113.{target}", proto, 4, 5, 0, 40 + size, 0x1A2B, 2, 0, 63, 0xABCD, (), l4, kind.data
+        f"198.51.100.{source}",
+        f"203.0.113.{target}",
+        proto,
+        4,
+        5,
+        0,
+        40 + size,
+        0x1A2B,
+        2,
+        0,
+        63,
+        0xABCD,
+        (),
+        l4,
+        kind.data,
     )
 
 
@@ -150,7 +168,16 @@ class EventSource:
         document = encode_message_from_fragments(self.description, [item.xml for item in ready])
         digest = hashlib.sha256(document).digest()
         return BatchToStore(
-            self.sensor_id, self.epoch, first, max(self.seq, first), digest, received_ns, self.description, ready, rejected, losses
+            self.sensor_id,
+            self.epoch,
+            first,
+            max(self.seq, first),
+            digest,
+            received_ns,
+            self.description,
+            ready,
+            rejected,
+            losses,
         )
 
 
@@ -163,7 +190,13 @@ def enroll(
     with control.transaction() as connection:
         place = tenants.ensure_site(connection, tenant, site, now_ns)
         sensors.add(
-            connection, sensor_id, place.site_id, label=label, assurance=assurance, now_ns=now_ns, cert_not_after_ns=not_after_ns
+            connection,
+            sensor_id,
+            place.site_id,
+            label=label,
+            assurance=assurance,
+            now_ns=now_ns,
+            cert_not_after_ns=not_after_ns,
         )
         audit.record(connection, now_ns, "test", "enroll", sensor_id)
     control.close()
@@ -178,20 +211,30 @@ def heartbeat(now_ns: int, sensor: EventSource, *, waiting: int = 0, drops: int 
         version="0.1.0",
         engine_version="0.1.0",
         host=HostHealth(23.5, 0.7, 41.0, 37.0, 11 * 1024**3, 52.0),
-        spool=SpoolHealth(sensor.epoch, sensor.seq + waiting + 1, waiting, waiting * 900, now_ns - HOUR_NS if waiting else None),
+        spool=SpoolHealth(sensor.epoch, sensor.seq + waiting + 1, waiting, waiting * 900, now_ns - HOUR_NS),
         rules=RulesHealth("ab" * 32, 24_000, refused),
         clock_skew_ms=3,
         capture={"packets": 12_345_678, "kernel_drops": drops},
     ).to_json().decode()  # fmt: skip
 
 
-def fill(writer: Writer, sensor: EventSource, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS) -> None:
+def fill(
+    writer: Writer, sensor: EventSource, now_ns: int, *, count: int, hours: int, seed: int, kinds: Many[Kind] = KINDS
+) -> None:
     """Store `count` events spread unevenly over the last `hours`, in batches, repeatable by `seed`."""
     dice = random.Random(seed)
-    times = sorted(now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count))
+    times = sorted(
+        now_ns - int(abs(dice.gauss(0.35, 0.22)) * hours * HOUR_NS) % (hours * HOUR_NS) for _ in range(count)
+    )
     weights = [1 / (number + 1) for number in range(len(kinds))]
     events = [
-        event(dice.choices(kinds, weights)[0], ts, source=dice.randint(1, 40), target=dice.randint(60, 75), flow=dice.getrandbits(62))
+        event(
+            dice.choices(kinds, weights)[0],
+            ts,
+            source=dice.randint(1, 40),
+            target=dice.randint(60, 75),
+            flow=dice.getrandbits(62),
+        )
         for ts in times
     ]
     for start in range(0, len(events), 200):

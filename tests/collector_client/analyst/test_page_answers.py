@@ -16,11 +16,13 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.events import KINDS, NS, EventSource, Kind, enroll, event, fill, heartbeat
 
 NOW = 1_795_500_000 * NS
-EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>\'{{ 7*7 }}'
+EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{ 7*7 }}"
 EVIL_KIND = Kind(
     6660001, EVIL, "trojan-activity", 1, app="http", data=EVIL.encode() + b"\xff\x00",
     facts=(("http.user_agent", EVIL), ("http.uri", EVIL)),
-    references=(Reference("url", "javascript:alert(5)"), Reference("url", "data:text/html,x"), Reference(EVIL[:20], EVIL)),
+    references=(
+        Reference("url", "javascript:alert(5)"), Reference("url", "data:text/html,x"), Reference(EVIL[:20], EVIL),
+    ),
 )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def test_hostile_text_is_shown_and_never_becomes_markup(
     page = Tags(answer.text)
     assert EVIL in page.text
     for tag, attributes in page.tags:
-        assert not [name for name in attributes if name.startswith("on") or name == "style" or name.startswith("hx-on")]
+        assert not [name for name in attributes if name == "style" or name.startswith(("on", "hx-on"))]
         if tag == "script":
             assert (attributes.get("src") or "").startswith("/static/")
         if tag in ("a", "img", "form", "link"):
@@ -104,6 +106,7 @@ def test_every_answer_carries_the_strict_policy(
     assert "unsafe" not in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == ("no-cache" if path.startswith("/static/") else "no-store")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,9 @@ def test_nothing_but_get_is_allowed(client: Visitor, method: str) -> None:
     assert client.request(method, "/").status == 405
 
 
-@pytest.mark.parametrize("path", ["/static/../web.py", "/static/%2e%2e/web.py", "/static/..%2fweb.py", "/static//etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/static/../web.py", "/static/%2e%2e/web.py", "/static/..%2fweb.py", "/static//etc/passwd"]
+)
 def test_static_files_stay_in_their_folder(client: Visitor, path: str) -> None:
     answer = client.get(path)
     assert answer.status == 404
@@ -169,8 +174,9 @@ def test_one_alert_shows_rule_sensor_packet_and_the_exact_bytes(
     store(tmp_path, sensor, [KINDS[0]])
     text = Tags(client.get("/alerts/2026-11-1").text).text
     for shown in (
-        KINDS[0].msg, "1:1000001 revision 3", "web-application-attack", "CVE-2021-44228", "software key", "hq-1", "s-one",
-        "198.51.100.7:40007", "203.0.113.80:80", "sqlmap/1.7", "PSH, ACK", "time to live", "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+        KINDS[0].msg, "1:1000001 revision 3", "web-application-attack", "CVE-2021-44228", "software key", "hq-1",
+        "s-one", "198.51.100.7:40007", "203.0.113.80:80", "sqlmap/1.7", "PSH, ACK", "time to live",
+        "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         "47 45 54 20 2f 69 6e 64", "|GET /index.php?i|", "2026-11-24 05:59:00",
     ):  # fmt: skip
         assert shown in text, shown
@@ -262,7 +268,17 @@ def test_sensors_show_state_key_certificate_spool_drops_and_gaps(
         heartbeats.record(connection, "s-one", NOW - 5 * NS, body)
     control.close()
     text = Tags(client.get("/sensors").text).text
-    for shown in ("on time", "software key", "3 d left", "812 waiting", "5\u202f120", "5 missing", "1\u20135", "17 refused", "52 °C"):
+    for shown in (
+        "on time",
+        "software key",
+        "3 d left",
+        "812 waiting",
+        "5\u202f120",
+        "5 missing",
+        "1\u20135",
+        "17 refused",
+        "52 °C",
+    ):
         assert shown in text, shown
 
 

@@ -24,8 +24,7 @@ NAMES = ("range", "since", "until", "tenant", "sensor", "q", "priority")
 def test_any_query_string_is_a_choice_or_one_named_error(query: dict[str, str]) -> None:
     try:
         choice = params.parse(query)
-    except params.ParamError as error:
-        assert str(error)
+    except params.ParamError:
         return
     choice.filter(1_795_500_000 * NS)
 
@@ -122,7 +121,16 @@ def test_a_dump_is_bounded_and_text_has_no_control_characters() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (90, "90 s"), (3_600, "1 h"), (7_300, "2 h"), (86_400, "1 d"), (150_000, "41 h")],
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (90, "90 s"),
+        (3_600, "1 h"),
+        (7_300, "2 h"),
+        (86_400, "1 d"),
+        (150_000, "41 h"),
+    ],
 )
 def test_a_duration_is_short_and_loses_little(seconds: int, shown: str) -> None:
     assert present.duration(seconds) == shown
@@ -130,8 +138,14 @@ def test_a_duration_is_short_and_loses_little(seconds: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "port", "shown"),
-    [("192.0.2.1", 80, "192.0.2.1:80"), ("2001:db8::1", 80, "[2001:db8::1]:80"), ("2001:db8::1", None, "2001:db8::1"), (None, 80, "masked:80"), (None, None, "masked")],
-)  # fmt: skip
+    [
+        ("192.0.2.1", 80, "192.0.2.1:80"),
+        ("2001:db8::1", 80, "[2001:db8::1]:80"),
+        ("2001:db8::1", None, "2001:db8::1"),
+        (None, 80, "masked:80"),
+        (None, None, "masked"),
+    ],
+)
 def test_an_endpoint_reads_as_people_write_it(address: str | None, port: int | None, shown: str) -> None:
     assert present.endpoint(address, port) == shown
 

@@ -70,9 +70,14 @@ def test_enrolling_and_using_the_token_is_all_or_nothing(control: Control) -> No
     with control.transaction() as connection:
         tokens.add(connection, "t1", "secret", place, label="", now_ns=1, expires_ns=100)
         sensors.add(connection, "s-one", place, label="", assurance="software", now_ns=1)
-    with pytest.raises(ConflictError, match="s-one is enrolled"), control.transaction() as connection:
-        tokens.use(connection, "t1", "s-one", 50)
-        sensors.add(connection, "s-one", place, label="", assurance="software", now_ns=50)
+
+    def enroll_again() -> None:
+        with control.transaction() as connection:
+            tokens.use(connection, "t1", "s-one", 50)
+            sensors.add(connection, "s-one", place, label="", assurance="software", now_ns=50)
+
+    with pytest.raises(ConflictError, match="s-one is enrolled"):
+        enroll_again()
     with control.reading() as connection:
         assert tokens.list_all(connection)[0].used_by is None
 

@@ -68,12 +68,12 @@ def numbers(directory: Path) -> list[int]:
     ("step", "survives"),
     [("before the month's commit", 20), ("between the commits", 40), ("after both commits", 40)],
 )
-def test_killed_at_any_step_every_event_is_there_once(
-    tmp_path: Path, step: str, survives: int, again_ns: int
-) -> None:
+def test_killed_at_any_step_every_event_is_there_once(tmp_path: Path, step: str, survives: int, again_ns: int) -> None:
     enroll(tmp_path, "s-one")
     command = [sys.executable, "-c", CHILD, str(tmp_path), step, str(NOVEMBER)]
-    child = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    child = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert numbers(tmp_path) == list(range(1, survives + 1))
 

@@ -28,7 +28,9 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     writer.store_batch(acme.batch([event(web, NOVEMBER + n * NS, source=n) for n in range(1, 6)], NOVEMBER + 9 * NS))
     writer.store_batch(acme.batch([event(web, DECEMBER + n * NS, source=n) for n in range(4, 9)], DECEMBER + 9 * NS))
     writer.store_batch(acme.batch([event(scan, DECEMBER, source=1)] * 3, DECEMBER + 9 * NS))
-    writer.store_batch(globex.batch([event(web, DECEMBER, source=1), event(dns, DECEMBER, source=2)], DECEMBER + 9 * NS))
+    writer.store_batch(
+        globex.batch([event(web, DECEMBER, source=1), event(dns, DECEMBER, source=2)], DECEMBER + 9 * NS)
+    )
     writer.close()
     with Reader.open(tmp_path, FakeClock(NOW)) as reader:
         yield reader
@@ -126,7 +128,9 @@ def test_an_alert_comes_back_as_the_event_that_was_sent(tmp_path: Path) -> None:
             assert detail.row == row
 
 
-@pytest.mark.parametrize("alert_id", ["", "x", "2026-11-", "2026-11-999", "2026-13-1", "1999-01-1", "../../etc-1", "2026-11-1'"])
+@pytest.mark.parametrize(
+    "alert_id", ["", "x", "2026-11-", "2026-11-999", "2026-13-1", "1999-01-1", "../../etc-1", "2026-11-1'"]
+)
 def test_an_id_of_no_alert_is_named(reader: Reader, alert_id: str) -> None:
     with pytest.raises(query.NoSuchAlertError):
         query.alert(reader, alert_id)
@@ -135,7 +139,7 @@ def test_an_id_of_no_alert_is_named(reader: Reader, alert_id: str) -> None:
 def test_a_reader_can_change_nothing(reader: Reader) -> None:
     (_, file), *_ = reader.months()
     for connection, table in ((reader.control, "tenants"), (file, "alerts")):
-        with pytest.raises(Exception, match="readonly|read-only|query_only"):
+        with pytest.raises(Exception, match=r"readonly|read-only|query_only"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
@@ -168,7 +172,9 @@ def test_a_sensor_row_tells_gaps_from_declared_losses(tmp_path: Path) -> None:
     writer.store_batch(sensor.batch([event(KINDS[0], NOVEMBER)], NOVEMBER))
     sensor.seq = 10
     refused = [Rejected(None, "c", "", "", b"?")]
-    late = sensor.batch([event(KINDS[0], NOVEMBER + 5)], NOVEMBER + 9, losses=[Loss(8, 10, "spool-full")], rejected=refused)
+    late = sensor.batch(
+        [event(KINDS[0], NOVEMBER + 5)], NOVEMBER + 9, losses=[Loss(8, 10, "spool-full")], rejected=refused
+    )
     writer.store_batch(late)
     writer.close()
     with Reader.open(tmp_path, FakeClock(NOVEMBER)) as reader:
