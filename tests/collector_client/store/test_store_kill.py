@@ -137,6 +137,9 @@ def test_dropping_a_month_forgets_its_alerts_but_not_its_numbers(tmp_path: Path)
     writer.store_batch(first)  # type: ignore[arg-type]
     writer.drop_month("2026-11")
     assert not list(tmp_path.glob("alerts-2026-11.db*"))
+    control = sqlite3.connect(tmp_path / "control.db")
+    assert control.execute("SELECT action, subject FROM audit").fetchall()[-1] == ("drop month", "2026-11")
+    control.close()
     again = batches(DECEMBER)
     assert writer.store_batch(again[0]).duplicates == 20  # type: ignore[arg-type]
     assert writer.store_batch(again[1]).stored_to == 40  # type: ignore[arg-type]
