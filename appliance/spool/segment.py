@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.spool.errors import SpoolError
-from appliance.spool.record import MAX_FRAGMENT_BYTES, OVERHEAD_BYTES, Damage, Found, scan
+from appliance.spool.losses import subtract
+from appliance.spool.record import MAX_FRAGMENT_BYTES, OVERHEAD_BYTES, Damage, Found, Record, scan
 
 PREFIX = b"VEDETTE-SPOOL\0\0\1"
 SUFFIX = ".seg"
@@ -41,14 +42,23 @@ class Segment:
         """No whole record in it."""
         return self.last_seq == 0
 
-    def note(self, found: Found) -> None:
+    def note(self, record: Record) -> None:
         """Count a record in."""
-        record = found.record
         if self.empty:
             self.epoch, self.first_seq = record.epoch, record.seq
         elif record.seq > self.last_seq + 1:
             self.missing.append((self.last_seq + 1, record.seq - 1))
         self.last_seq, self.last_ordinal = record.seq, record.ordinal
+
+    def forget(self, first_seq: int, last_seq: int) -> None:
+        """Records that are not there any more: their numbers count as missing, or the segment ends before them."""
+        first, last = max(first_seq, self.first_seq), min(last_seq, self.last_seq)
+        if self.empty or first > last:
+            return
+        if last == self.last_seq:
+            self.last_seq = first - 1 if first > self.first_seq else 0
+        else:
+            self.missing = sorted([*self.missing, *subtract(first, last, self.missing)])
 
     def count_after(self, seq: int) -> int:
         """How many records have a sequence number above `seq`."""
@@ -116,7 +126,7 @@ def inspect(index: int, path: Path) -> Segment:
             what = f"record {item.record.seq} of epoch {item.record.epoch} stands after {segment.last_seq}"
             segment.damages.append(Damage(item.offset, item.end - item.offset, what))
         else:
-            segment.note(item)
+            segment.note(item.record)
     if on_disk > MAX_SEGMENT_BYTES:
         segment.damages.append(Damage(segment.size, on_disk - segment.size, "beyond the largest segment"))
     return segment

@@ -106,12 +106,18 @@ class Uplink:
                 stop.wait(min(wait_s, 5.0))
         self._transport.close()
 
+    def interrupt(self) -> None:
+        """From another thread: break off an exchange in which `run` waits, so that it sees its stop event."""
+        self._transport.abort()
+
     def drain(self, until_s: float) -> bool:
         """Send what is in the spool until it is empty or the monotonic clock says `until_s`; True when it is empty.
 
         For the end of the daemon, after `run` has returned; it waits for nothing, so an uplink that is not up gives up.
+        A collector that does not answer holds it up until `until_s` at most for each part of one exchange.
         """
-        while self._clock.monotonic_s() < until_s:
+        while (left_s := until_s - self._clock.monotonic_s()) > 0:
+            self._transport.limit(left_s)
             if not self._waiting():
                 self._transport.close()
                 return True

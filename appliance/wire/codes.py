@@ -46,6 +46,8 @@ class SessionCode(Enum):
     CERTIFICATE_FOREIGN = (30253, 403, "The certificate is not one that names a sensor by its key.", _OPERATOR)
     SENSOR_UNKNOWN = (30254, 403, "This collector has no record of the sensor.", _OPERATOR)
 
+    KEY_DIFFERS = (30255, 403, "A renewal for another key than the certificate's.", "Renew with the enrolled key.")
+
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)
 
     HEADER_INVALID = (40350, 400, "A header of the batch is missing or has another form.", _REPORT)

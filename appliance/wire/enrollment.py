@@ -6,6 +6,9 @@
       POST /.well-known/est/simpleenroll  CSR,
            HTTP Basic token id : token secret     ->
                                   <- certs-only       or a Refusal naming what is wrong with token or CSR
+      POST /.well-known/est/simplereenroll CSR of
+           the same key, over mutual TLS          ->
+                                  <- certs-only       the same name, a later end
 
 Rules of this file: a sensor is its key, so its id is made from the public key and never from a name; every parser
 gives its value or `SessionError`. Certificates themselves are the neighbours' business: here they are DER bytes.
@@ -23,6 +26,7 @@ from appliance.wire.fields import SessionError, parse_word
 
 CACERTS_PATH = "/.well-known/est/cacerts"
 SIMPLEENROLL_PATH = "/.well-known/est/simpleenroll"
+SIMPLEREENROLL_PATH = "/.well-known/est/simplereenroll"
 
 CSR_MEDIA_TYPE = "application/pkcs10"
 CACERTS_MEDIA_TYPE = "application/pkcs7-mime"

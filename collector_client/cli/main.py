@@ -6,11 +6,11 @@ Rules of this file: it lists the commands; each declares and runs itself.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
 
-from appliance import __version__
 from collector_client.child import tell_error
 from collector_client.cli import alerts, care, fleet, server, token
 from collector_client.cli.options import EXIT_CODES, formatter
@@ -28,11 +28,18 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=formatter,
     )
-    parser.add_argument("--version", action="version", version=f"vedette-collector {__version__}")
+    parser.add_argument("--version", action="version", version=f"vedette-collector {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
     return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("vedette")
+    except importlib.metadata.PackageNotFoundError:
+        return "(run from its sources, not installed)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

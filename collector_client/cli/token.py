@@ -18,6 +18,7 @@ from collector_client.cli.options import (
     hint,
     print_json,
     print_table,
+    shown_place,
     shown_time,
 )
 from collector_client.config import load_config
@@ -105,14 +106,12 @@ def run_list(args: argparse.Namespace) -> int:
         )
         return 0
     print_table(
-        ("token", "state", "tenant", "site", "label", "expires", "used by", "used"),
+        ("token", "state", "where", "expires UTC", "used by", "used UTC"),
         (
             (
                 token.token_id,
                 token.state(now_ns),
-                token.tenant,
-                token.site,
-                token.label,
+                shown_place(token.tenant, token.site, token.label),
                 shown_time(token.expires_ns),
                 token.used_by,
                 shown_time(token.used_ns),

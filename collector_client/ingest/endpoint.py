@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from appliance.wire import session
 from appliance.wire.codes import SessionCode
@@ -24,6 +25,7 @@ from appliance.wire.enrollment import (
     CERTIFICATE_MEDIA_TYPE,
     MAX_CSR_BYTES,
     SIMPLEENROLL_PATH,
+    SIMPLEREENROLL_PATH,
     EnrollmentToken,
     encode_base64,
 )
@@ -97,6 +99,7 @@ class Endpoint:
             session.HEARTBEAT_PATH: ("POST", self._heartbeat),
             session.CONFIG_PATH: ("GET", self._config),
             SIMPLEENROLL_PATH: ("POST", self._enroll),
+            SIMPLEREENROLL_PATH: ("POST", self._reenroll),
             CACERTS_PATH: ("GET", self._cacerts),
         }
         if request.path not in methods:
@@ -115,10 +118,10 @@ class Endpoint:
             raise refuse(code, f"{error.what}: {error.came}", error.allowed) from error
         announced = check_range(header)
         _check_length(request, MAX_BATCH_BYTES)
-        self._throttle(sensor, max(announced, 1, (request.content_length or 0) // _BYTES_PER_EVENT))
         if self._in_hand >= self.batches_in_hand:
             came = f"{self._in_hand} batches in hand"
             raise refuse(SessionCode.BUSY, came, f"at most {self.batches_in_hand}", retry_after_s=BUSY_RETRY_S)
+        self._throttle(sensor, max(announced, 1, (request.content_length or 0) // _BYTES_PER_EVENT))
         self._in_hand += 1
         try:
             return await self._take_batch(request, sensor, header)
@@ -183,12 +186,7 @@ class Endpoint:
 
     async def _enroll(self, request: web.BaseRequest) -> web.Response:
         address = request.remote or "unknown"
-        now_s = self.clock.monotonic_s()
-        wait_s = self.quotas.enrollment.wait_s(address, 1, now_s)
-        if wait_s > 0:
-            allowed = f"{self.quotas.enrollment.per_minute} attempts a minute"
-            raise refuse(SessionCode.ENROLLMENT_RATE, address, allowed, retry_after_s=max(1, math.ceil(wait_s)))
-        self.quotas.enrollment.take(address, 1, now_s)
+        self._throttle_enrollment(address)
         value = request.headers.get("Authorization")
         if value is None:
             raise refuse(SessionCode.TOKEN_MISSING, "no Authorization header", "Basic with the token's id and secret")
@@ -196,16 +194,35 @@ class Endpoint:
             token = EnrollmentToken.from_authorization(value)
         except SessionError as error:
             raise refuse(SessionCode.TOKEN_UNKNOWN, error.came, error.allowed) from error
-        _check_length(request, MAX_CSR_BYTES)
-        body = await self._read(request, MAX_CSR_BYTES)
-        try:
-            key = read_csr(body)
-        except CsrError as error:
-            raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
+        key = await self._read_csr(request)
         now_ns = self.clock.wall_ns()
         certificate = await self.keeper.call(lambda: self.enrollment.enroll(token, key, address, now_ns))
         log.info("enrolled a key with token %s from %s", token.token_id, address)
         return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    async def _reenroll(self, request: web.BaseRequest) -> web.Response:
+        sensor = self._admit(request)
+        self._throttle_enrollment(sensor.sensor_id)
+        key = await self._read_csr(request)
+        address, now_ns = request.remote or "unknown", self.clock.wall_ns()
+        certificate = await self.keeper.call(lambda: self.enrollment.renew(sensor.sensor_id, key, address, now_ns))
+        return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    def _throttle_enrollment(self, who: str) -> None:
+        now_s = self.clock.monotonic_s()
+        wait_s = self.quotas.enrollment.wait_s(who, 1, now_s)
+        if wait_s > 0:
+            allowed = f"{self.quotas.enrollment.per_minute} attempts a minute"
+            raise refuse(SessionCode.ENROLLMENT_RATE, who, allowed, retry_after_s=max(1, math.ceil(wait_s)))
+        self.quotas.enrollment.take(who, 1, now_s)
+
+    async def _read_csr(self, request: web.BaseRequest) -> EllipticCurvePublicKey:
+        _check_length(request, MAX_CSR_BYTES)
+        body = await self._read(request, MAX_CSR_BYTES)
+        try:
+            return read_csr(body)
+        except CsrError as error:
+            raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
 
     def _admit(self, request: web.BaseRequest) -> SensorRecord:
         transport = request.transport

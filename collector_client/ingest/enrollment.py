@@ -62,6 +62,23 @@ class Enrollment:
             _check_open(found, now_ns)
             return self._issue(connection, found, record, key, address, now_ns)
 
+    def renew(self, name: str, key: EllipticCurvePublicKey, address: str, now_ns: int) -> bytes:
+        """A later certificate (DER) for a sensor that has shown its present one.
+
+        Raises:
+            RefusedError: the request is for another key.
+            StoreError: the store failed; nothing happened, the sensor may ask again.
+        """
+        asked = sensor_id(spki_der(key))
+        if asked != name:
+            raise refuse(SessionCode.KEY_DIFFERS, f"the key of {asked}", f"the key of {name}")
+        made = self.authority.issue_sensor(key, now_ns, self.certificate_days)
+        with self.control.transaction() as connection:
+            sensors.set_certificate(connection, name, made.der, made.not_after_ns)
+            detail = f"assurance {made.assurance}, until {format_clock(made.not_after_ns)}, from {address}"
+            audit.record(connection, now_ns, _ACTOR, "renew", name, detail)
+        return made.der
+
     def _issue(
         self,
         connection: sqlite3.Connection,

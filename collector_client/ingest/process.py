@@ -38,7 +38,8 @@ PKI_NAME = "pki"
 _SWEEP_S = 1.0
 _RENEW_S = 3600.0
 _DRAIN_S = 20.0
-_LINGER_S = 5.0
+_KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
+_LINGER_S = 2.0
 _PARSER_THREADS = 2
 
 
@@ -66,7 +67,7 @@ class Ingest:
                 self._guarded(endpoint),
                 access_log=None,
                 auto_decompress=False,  # bodies are inflated within bounds, by us
-                keepalive_timeout=self._config.ingest.idle_timeout_s,
+                keepalive_timeout=_KEEPALIVE_S,
                 lingering_time=_LINGER_S,
             )
             limits = self._config.ingest
@@ -155,7 +156,7 @@ class Ingest:
         except OSError as error:
             raise EnvironmentFault(
                 f"{listen}: cannot listen there ({error.strerror or error})",
-                advice="name another address with --ingest, or free the port",
+                advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
             ) from error
 
     async def _keep_house(self, context: ssl.SSLContext) -> None:

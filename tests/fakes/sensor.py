@@ -29,7 +29,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from appliance.wire import session, snml
-from appliance.wire.enrollment import CACERTS_PATH, SIMPLEENROLL_PATH, EnrollmentToken, ca_pin, encode_base64, sensor_id
+from appliance.wire.enrollment import (
+    CACERTS_PATH,
+    SIMPLEENROLL_PATH,
+    SIMPLEREENROLL_PATH,
+    EnrollmentToken,
+    ca_pin,
+    encode_base64,
+    sensor_id,
+)
 from appliance.wire.session import BatchHeader, Loss, Receipt, Refusal
 
 NOON_NS = 1_700_000_000 * 10**9
@@ -123,7 +131,14 @@ class FakeSensor:
         self.learn_ca()
         headers = {"Authorization": EnrollmentToken.parse(token).authorization(), "Content-Type": "application/pkcs10"}
         self.certificate = None
-        answer = self.request("POST", SIMPLEENROLL_PATH, csr or self.csr(), headers)
+        return self._keep(self.request("POST", SIMPLEENROLL_PATH, csr or self.csr(), headers))
+
+    def renew(self, csr: bytes | None = None) -> Answer:
+        """Ask for a later certificate with the one at hand, and keep it."""
+        headers = {"Content-Type": "application/pkcs10"}
+        return self._keep(self.request("POST", SIMPLEREENROLL_PATH, csr or self.csr(), headers))
+
+    def _keep(self, answer: Answer) -> Answer:
         if answer.status == 200:
             (certificate,) = pkcs7.load_der_pkcs7_certificates(_unbase64(answer.body))
             self.certificate = certificate.public_bytes(Encoding.DER)
@@ -158,9 +173,14 @@ class FakeSensor:
             connection = http.client.HTTPSConnection(
                 self.host, self.port, timeout=30, context=context or self.context()
             )
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        got = Answer(answer.status, answer.headers, answer.read())
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            got = Answer(answer.status, answer.headers, answer.read())
+        except BaseException:
+            connection.close()
+            self._connection = None
+            raise
         if context is None and not answer.will_close:
             self._connection = connection
         else:

@@ -17,7 +17,7 @@ from appliance.wire.snml.model import Detail, Encoding, Event, Message, Referenc
 from appliance.wire.snml.octets import encode_octets, option_encoding
 from appliance.wire.snml.packet import IcmpHeader, IpHeader, Ipv6Header, Option, Raw, TcpHeader, Transport
 from appliance.wire.snml.reject import RejectCode, SnmlError
-from appliance.wire.snml.text import clean, escape
+from appliance.wire.snml.text import clean, escape, fit_hostname
 from appliance.wire.snml.timestamp import format_timestamp
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<SNML-Message version="0.3">\n'
@@ -71,7 +71,7 @@ def encode_sensor(sensor: Sensor) -> bytes:
     tail = "" if sensor.filter is None else f"<filter>{_text(sensor.filter, f.MAX_PATH_CHARS, 'filter')}</filter>"
     return (
         f'<sensor encoding="{sensor.encoding.value}" detail="{sensor.detail.value}">{source}'
-        f"<hostname>{f.hostname('hostname', '', sensor.hostname)}</hostname>{tail}</sensor>\n"
+        f"<hostname>{fit_hostname(sensor.hostname)}</hostname>{tail}</sensor>\n"
     ).encode()
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-from appliance.wire.snml.fields import BAD_CHARS
+from appliance.wire.snml.fields import BAD_CHARS, MAX_HOSTNAME_CHARS
+
+_NOT_HOSTNAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -30,6 +32,12 @@ def clean(text: str, max_chars: int) -> str:
 def clean_octets(data: bytes, max_chars: int) -> str:
     """Octets from the network as text: UTF-8 where it is, `\\xNN` where it is not; then as `clean`."""
     return clean(data[: 4 * max_chars + 4].decode("utf-8", "backslashreplace"), max_chars)
+
+
+def fit_hostname(text: str) -> str:
+    """`text` as a host name that the decoder takes: a host may be called anything, and must not fall silent for it."""
+    fit = _NOT_HOSTNAME.sub("-", text[:MAX_HOSTNAME_CHARS]).strip("-.")
+    return fit or "unnamed"
 
 
 def escape(text: str) -> str:

@@ -115,6 +115,28 @@ def test_without_a_token_or_with_another_scheme_nothing_is_signed(collector: Col
     assert (answer.status, answer.code) == (401, "TOKEN_UNKNOWN")
 
 
+def test_a_certificate_is_renewed_over_mutual_tls_for_the_same_key_only(collector: Collector) -> None:
+    collector.clock.ahead_ns = -20 * DAY_NS
+    sensor = collector.sensor()
+    (first,) = collector.control("SELECT cert_not_after_ns FROM sensors")[0]
+    collector.clock.ahead_ns = 0
+    assert sensor.renew().status == 200
+    ((later, kept),) = collector.control("SELECT cert_not_after_ns, certificate FROM sensors")
+    assert kept == sensor.certificate
+    assert 0 <= later - first - 20 * DAY_NS <= 60 * 10**9
+    assert sensor.send([event(1)]).status == 200
+    other = ec.generate_private_key(ec.SECP256R1())
+    assert sensor.renew(sensor.csr(other)).code == "KEY_DIFFERS"
+    actions = [action for (action,) in collector.control("SELECT action FROM audit ORDER BY audit_id")]
+    assert actions == ["token new", "enroll", "renew"]
+
+
+def test_nothing_is_renewed_without_a_certificate(collector: Collector) -> None:
+    box = collector.box()
+    box.learn_ca()
+    assert box.renew().code == "CERTIFICATE_MISSING"
+
+
 def test_an_address_that_tries_too_often_is_slowed_down(tmp_path: Path) -> None:
     def few(config: Config) -> Config:
         return replace(config, quota=replace(config.quota, enrollments_per_minute=3))

@@ -142,7 +142,7 @@ def test_production_refuses_keys_in_software_everywhere(tmp_path: Path) -> None:
         ("GET", "/v1/../v1/config", 404, "PATH"),
         ("GET", session.BATCHES_PATH, 405, "METHOD"),
         ("DELETE", session.CONFIG_PATH, 405, "METHOD"),
-        ("POST", "/.well-known/est/simplereenroll", 404, "PATH"),
+        ("POST", "/.well-known/est/fullcmc", 404, "PATH"),
         ("GET", "/.well-known/est/simpleenroll", 405, "METHOD"),
     ],
 )

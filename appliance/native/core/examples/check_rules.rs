@@ -17,7 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let begin = Instant::now();
     let set = RuleSet::load(&paths, &Variables::default(), &options)?;
-    println!("{} loaded, {} refused, {} in {:?}", set.rules.len(), set.refused.len(), set.matcher_name(), begin.elapsed());
+    println!(
+        "{} loaded, {} refused, {} in {:?}",
+        set.rules.len(),
+        set.refused.len(),
+        set.matcher_name(),
+        begin.elapsed()
+    );
     let mut reasons: BTreeMap<(String, String), (usize, u32)> = BTreeMap::new();
     for refusal in &set.refused {
         let entry = reasons.entry((refusal.keyword.clone(), refusal.reason.clone())).or_insert((0, refusal.line));

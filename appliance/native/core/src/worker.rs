@@ -1,7 +1,7 @@
 //! One packet's way through flow, stream and application layer to the inspector.
 //!
-//! Rules: no threads, no I/O, no clock: packets bring their time and `advance` moves it on. The same packets with the same
-//! settings give the same calls to the inspector in the same order.
+//! Rules: no threads, no I/O, no clock: packets bring their time and `advance` moves it on. The same packets with the
+//! same settings give the same calls to the inspector in the same order.
 
 mod config;
 mod conversation;
@@ -62,12 +62,9 @@ impl<I: Inspector> Worker<I> {
         &mut self.inspector
     }
 
-    /// Put another judge in place, between two packets; the old one is given back. Scratch space of flows is emptied when `fresh_scratch`
-    /// says that the new judge's indices mean something else.
-    pub fn set_inspector(&mut self, inspector: I, fresh_scratch: bool) -> I {
-        if fresh_scratch {
-            self.flows.for_each(|flow| flow.data.scratch = Default::default());
-        }
+    /// Put another judge in place, between two packets; the old one is given back. What judges noted on flows and
+    /// transactions stays: it carries the generation it was made under.
+    pub fn set_inspector(&mut self, inspector: I) -> I {
         std::mem::replace(&mut self.inspector, inspector)
     }
 
@@ -90,12 +87,11 @@ impl<I: Inspector> Worker<I> {
         match packet.l4 {
             L4::Tcp(header) => self.tcp(packet, &header),
             L4::Udp { .. } => self.datagram(packet),
-            L4::Icmp { .. } => self.other(packet),
             // A later fragment or a cut header: its flow is unknown.
             L4::Other if matches!(packet.proto, ip_proto::TCP | ip_proto::UDP | ip_proto::ICMP | ip_proto::ICMPV6) => {
                 self.inspector.packet(trigger_of(packet), None);
             }
-            L4::Other => self.other(packet),
+            L4::Icmp { .. } | L4::Other => self.other(packet),
         }
     }
 
@@ -168,9 +164,9 @@ impl<I: Inspector> Worker<I> {
     fn datagram(&mut self, packet: &Packet<'_>) {
         let (slot, direction, both) = self.enter(packet);
         let flow = self.flows.get_mut(slot);
-        let ports = (flow.client.1, flow.server.1);
+        let (client, server) = (flow.client.1, flow.server.1);
         if !packet.payload.is_empty() && flow.data.app.detecting(direction) {
-            let probe = crate::app::Probe { data: packet.payload, direction, ports };
+            let probe = crate::app::Probe { data: packet.payload, direction, ports: (client, server) };
             flow.data.app.probe(Transport::Udp, &probe);
         }
         let (mut judge, parts) = Judge::split(&mut self.inspector, flow, trigger_of(packet), both);

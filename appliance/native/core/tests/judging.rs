@@ -23,11 +23,13 @@ fn a_pattern_across_the_seam_of_two_windows_is_found_once() {
 
 #[test]
 fn the_second_content_may_come_in_a_later_window_that_still_has_the_first() {
-    let mut bench = Bench::new(r#"alert tcp any any -> any any (content:"first"; fast_pattern; content:"2"; distance:0; sid:1;)"#);
+    let mut bench =
+        Bench::new(r#"alert tcp any any -> any any (content:"first"; fast_pattern; content:"2"; distance:0; sid:1;)"#);
     assert_eq!(bench.stream(ToServer, b"first....", 0, 0), NOTHING);
     assert_eq!(bench.stream(ToServer, b"first........", 0, 9), NOTHING);
     assert_eq!(bench.stream(ToServer, b"first........2", 0, 13), [1]);
-    let mut bench = Bench::new(r#"alert tcp any any -> any any (content:"first"; fast_pattern; content:"2"; distance:0; sid:1;)"#);
+    let mut bench =
+        Bench::new(r#"alert tcp any any -> any any (content:"first"; fast_pattern; content:"2"; distance:0; sid:1;)"#);
     assert_eq!(bench.stream(ToServer, b"first....", 0, 0), NOTHING);
     assert_eq!(bench.stream(ToServer, b"....2", 20, 0), NOTHING);
     assert!(bench.notes.waiting.is_empty());
@@ -55,6 +57,19 @@ fn a_content_bound_to_the_beginning_is_also_looked_for_in_packets_and_told_once(
     assert_eq!(packets.stream(ToServer, b"abc", 0, 0), NOTHING);
     assert_eq!(packets.packet(ToServer, b"abc"), [1]);
     assert_eq!(packets.packet(ToServer, b"abc"), [1]);
+}
+
+#[test]
+fn payload_that_did_not_go_through_the_stream_is_looked_at_in_its_packet() {
+    let mut bench = Bench::new(
+        r#"alert tcp any any -> any any (content:"abc"; sid:1;)
+        alert tcp any any -> any any (content:"abc"; flow:only_stream; sid:2;)
+        alert tcp any any -> any any (content:"abc"; flow:established; sid:3;)"#,
+    );
+    bench.in_stream = false;
+    bench.established = false;
+    assert_eq!(bench.packet(ToServer, b"abc"), [1]);
+    assert_eq!(bench.lone_packet(b"abc"), [1]);
 }
 
 #[test]
@@ -101,7 +116,10 @@ fn flow_state_and_direction_are_asked_for() {
         let mut bench = Bench { established: false, ..Bench::new(&rule) };
         assert_eq!(bench.stream(ToServer, b"abc", 0, 0).len() == 1, *open, "{options}");
     }
-    let mut lone = Bench { proto: ip_proto::UDP, ..Bench::new(r#"alert udp any any -> any any (content:"abc"; flow:to_server; sid:1;)"#) };
+    let mut lone = Bench {
+        proto: ip_proto::UDP,
+        ..Bench::new(r#"alert udp any any -> any any (content:"abc"; flow:to_server; sid:1;)"#)
+    };
     assert_eq!(lone.lone_packet(b"abc"), NOTHING);
 }
 
@@ -161,6 +179,27 @@ fn flow_bits_chain_rules_within_and_across_inspections() {
     assert_eq!(bench.stream(ToServer, b"two either", 0, 3), [2, 5]);
     assert_eq!(bench.stream(ToServer, b"undo", 100, 0), NOTHING);
     assert_eq!(bench.stream(ToServer, b"three none", 200, 0), [6]);
+}
+
+#[test]
+fn a_rule_that_tests_and_sets_a_bit_comes_before_those_that_only_test_it() {
+    let mut bench = Bench::udp(
+        "alert udp any any -> any any (content:\"a\"; flowbits:isset,b; sid:1;)
+         alert udp any any -> any any (content:\"a\"; flowbits:isnotset,b; flowbits:set,b; noalert; sid:2;)",
+    );
+    assert_eq!(bench.packet(ToServer, b"a"), [1]);
+}
+
+#[test]
+fn the_payload_half_over_udp_is_the_datagram_of_the_transaction() {
+    let rule =
+        r#"alert dns any any -> any any (content:"|01 00|"; offset:2; depth:2; dns.query; content:"evil"; sid:1;)"#;
+    let mut bench = Bench::udp(rule);
+    bench.app = AppProto::Dns;
+    bench.packet(ToServer, b"xx\x01\x00evil");
+    assert_eq!(bench.transaction(Stage::Request, &mut FakeTx::dns(&[b"evil"])), [1]);
+    bench.packet(ToServer, b"xx\x00\x00evil");
+    assert_eq!(bench.transaction(Stage::Request, &mut FakeTx::dns(&[b"evil"])), NOTHING);
 }
 
 #[test]

@@ -158,7 +158,7 @@ const HTTP: &[(&str, Buffers, bool)] = &[
     (r#"http.user_agent; content:!"good"; http.uri; content:"login";"#, GET, true),
     (r#"http.uri; bsize:21; content:"login";"#, GET, true),
     (r#"http.uri; bsize:<21; content:"login";"#, GET, false),
-    (r#"http.method; bsize:3;"#, GET, true),
+    (r"http.method; bsize:3;", GET, true),
     (r#"http.method; content:"G"; http.uri; content:"a"; http.method; content:"T"; distance:1;"#, GET, true),
     (r#"content:"evil"; http_user_agent; pcre:"/^Mozilla/V";"#, GET, true),
     (r#"http.request_body; content:"pass=";"#, GET, false),
@@ -170,6 +170,7 @@ const HTTP: &[(&str, Buffers, bool)] = &[
     (r#"flow:to_server; file_data; content:"uid=0";"#, POST, false),
     (r#"file_data; content:"uid=0";"#, POST, true),
     (r#"file_data; content:"pass=";"#, POST, true),
+    (r#"file_data; content:"root"; file_data; content:"uid"; distance:0;"#, POST, true),
     (r#"http.uri; content:"/upload"; file_data; content:"pass=";"#, POST, true),
     (r#"http.uri; content:"/upload"; file_data; content:"uid=0";"#, POST, false),
 ];

@@ -38,7 +38,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("alert tcp any any -> any any (content:\"abc\"; offset:1; startswith; sid:1;)", "startswith", "offset"),
     ("alert tcp any any -> any any (content:\"abc\"; fast_pattern:1,3; sid:1;)", "fast_pattern", "not inside"),
     ("alert tcp any any -> any any (content:!\"abc\"; fast_pattern:only; sid:1;)", "fast_pattern", "negated"),
-    ("alert tcp any any -> any any (content:\"a\"; fast_pattern; content:\"b\"; fast_pattern; sid:1;)", "fast_pattern", "one"),
+    (
+        "alert tcp any any -> any any (content:\"a\"; fast_pattern; content:\"b\"; fast_pattern; sid:1;)",
+        "fast_pattern",
+        "one",
+    ),
     ("alert tcp any any -> any any (pcre:\"/(/\"; sid:1;)", "pcre", "byte"),
     ("alert tcp any any -> any any (pcre:\"abc\"; sid:1;)", "pcre", "/.../"),
     ("alert tcp any any -> any any (pcre:\"/a/H\"; sid:1;)", "pcre", "flag H"),
@@ -53,11 +57,23 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("alert tcp any any -> any any (flowbits:set,a|b; sid:1;)", "flowbits", "one name"),
     ("alert tcp any any -> any any (flowbits:burn,a; sid:1;)", "flowbits", "`burn`"),
     ("alert tcp any any -> any any (threshold:type limit, track by_src, count 1; sid:1;)", "threshold", "seconds"),
-    ("alert tcp any any -> any any (threshold:type never, track by_src, count 1, seconds 1; sid:1;)", "threshold", "`never`"),
-    ("alert tcp any any -> any any (threshold:type limit, track by_src, count 0, seconds 1; sid:1;)", "threshold", "above 0"),
+    (
+        "alert tcp any any -> any any (threshold:type never, track by_src, count 1, seconds 1; sid:1;)",
+        "threshold",
+        "`never`",
+    ),
+    (
+        "alert tcp any any -> any any (threshold:type limit, track by_src, count 0, seconds 1; sid:1;)",
+        "threshold",
+        "above 0",
+    ),
     ("alert http any any -> any any (http.uri; sid:1;)", "options", "nothing to match"),
     ("alert http any any -> any any (http.uri; http.method; content:\"a\"; sid:1;)", "http.method", "nothing to match"),
-    ("alert http any any -> any any (http.method; content:\"a\"; content:\"b\"; http_uri; sid:1;)", "http_uri", "sticky"),
+    (
+        "alert http any any -> any any (http.method; content:\"a\"; content:\"b\"; http_uri; sid:1;)",
+        "http_uri",
+        "sticky",
+    ),
     ("alert http any any -> any any (http.uri; content:\"a\"; flow:to_client; sid:1;)", "flow", "conflicting"),
     ("alert udp any any -> any any (http.uri; content:\"a\"; sid:1;)", "protocol", "carry"),
     ("alert dns any any -> any any (http.uri; content:\"a\"; sid:1;)", "protocol", "Http"),
@@ -115,8 +131,12 @@ fn what_a_reader_wants_to_know_is_kept() {
     );
     let info = &set.rules[0].info;
     assert_eq!((info.gid, info.sid, info.rev, info.action.as_str(), info.priority), (3, 5, 7, "drop", 1));
-    assert_eq!((&*info.msg, &*info.classtype, info.category), (r#"a "b"; c"#, "trojan-activity", "A Network Trojan was detected"));
-    let pairs = |pairs: &[(Box<str>, Box<str>)]| pairs.iter().map(|(a, b)| format!("{a}={b}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        (&*info.msg, &*info.classtype, info.category),
+        (r#"a "b"; c"#, "trojan-activity", "A Network Trojan was detected")
+    );
+    let pairs =
+        |pairs: &[(Box<str>, Box<str>)]| pairs.iter().map(|(a, b)| format!("{a}={b}")).collect::<Vec<_>>().join(" ");
     assert_eq!(pairs(&info.references), "url=example.org/x cve=2020-1");
     assert_eq!(pairs(&info.metadata), "created_at=2020_01_01 flag=");
 }
@@ -127,7 +147,8 @@ fn the_digest_changes_with_rules_and_variables_and_with_nothing_else() {
         let options = Options { matcher: Some(kind), cache_dir: None };
         RuleSet::from_texts([("f", text.as_bytes())], &Variables::with(variables).unwrap(), &options).unwrap().digest
     };
-    let text = "alert tcp any any -> any any (content:\"a\"; sid:1;)\nalert tcp any any -> any any (content:\"b\"; sid:2;)";
+    let text =
+        "alert tcp any any -> any any (content:\"a\"; sid:1;)\nalert tcp any any -> any any (content:\"b\"; sid:2;)";
     let turned = "# note\nalert tcp any any -> any any (content:\"b\"; sid:2;)\nalert tcp any any -> any any (content:\"a\"; sid:1;)";
     let base = digest(text, &[], MatcherKind::AhoCorasick);
     assert_eq!(base.len(), 64);
@@ -158,7 +179,27 @@ fn mutated_rules_end_in_a_rule_or_a_refusal() {
             r#"alert tcp any any -> any any (content:"abc"; nocase; offset:1; depth:9; content:!"de"; distance:-1; within:7; endswith; sid:9; metadata:a b, c d; reference:url,x;)"#,
         ])
         .collect();
-    let pieces = ["\"", ";", ":", "|", "\\", "!", "[", "]", "$", "(", ")", ",", "content:\"x\";", "http.uri;", "-", "999999999999", "\u{e9}", "nocase;", "distance:0;"];
+    let pieces = [
+        "\"",
+        ";",
+        ":",
+        "|",
+        "\\",
+        "!",
+        "[",
+        "]",
+        "$",
+        "(",
+        ")",
+        ",",
+        "content:\"x\";",
+        "http.uri;",
+        "-",
+        "999999999999",
+        "\u{e9}",
+        "nocase;",
+        "distance:0;",
+    ];
     let mut dice = Dice(0x5eed);
     let mut text = String::new();
     for round in 0..20_000 {

@@ -140,3 +140,9 @@ def test_one_bad_event_does_not_take_its_neighbours_along() -> None:
     with pytest.raises(SnmlError) as caught:
         decode_message(document)
     assert caught.value.event_index == 1
+
+
+@given(st.text(max_size=400))
+def test_a_host_may_be_called_anything(name: str) -> None:
+    document = encode_message(Message(replace(SENSOR, hostname=name), (Event(Signature("m"), (), 0, Raw(b"")),)))
+    assert encode_message(decode_message(document)) == document

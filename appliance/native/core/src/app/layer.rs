@@ -1,7 +1,7 @@
 //! The application layer of one flow: undecided at first, then one protocol's parser, or none.
 //!
-//! Rules: a direction is tried until it matches or cannot match any more; the first match decides for the flow. Keeps no bytes
-//! itself: the caller holds back what is undecided and brings it again with what follows.
+//! Rules: a direction is tried until it matches or cannot match any more; the first match decides for the flow. Keeps
+//! no bytes itself: the caller holds back what is undecided and brings it again with what follows.
 
 use super::{AppContext, AppParser, Match, Probe, Protocol, Transport, PROTOCOLS};
 use crate::inspect::{AppProto, Direction};
@@ -83,7 +83,8 @@ impl AppLayer {
         self.parser = Some((protocol.new)());
     }
 
-    /// Hand bytes to the parser, if there is one. A direction that failed before the other matched has no beginning: it is told as lost.
+    /// Hand bytes to the parser, if there is one. A direction that failed before the other matched has no beginning: it
+    /// is told as lost.
     #[inline]
     pub fn data(&mut self, direction: Direction, data: &[u8], cx: &mut AppContext<'_>) {
         let failed = self.failed[direction as usize];

@@ -1,8 +1,8 @@
 //! Application protocols: what the bytes of a flow mean.
 //!
-//! One folder per protocol and one row in `PROTOCOLS`: how it is recognised, and how a parser for a flow of it is made. A parser
-//! gets in-order bytes (or datagrams), gaps and ends, and gives transactions; it never fails: bytes it cannot read are counted
-//! and end its direction. Every parser is bounded in memory by its own limits and tells what it holds.
+//! One folder per protocol and one row in `PROTOCOLS`: how it is recognised, and how a parser for a flow of it is made.
+//! A parser gets in-order bytes (or datagrams), gaps and ends, and gives transactions; it never fails: bytes it cannot
+//! read are counted and end its direction. Every parser is bounded in memory by its own limits and tells what it holds.
 
 pub mod dns;
 pub mod http;

@@ -1,7 +1,7 @@
 //! TLS: recognised by its record header, followed record by record until encryption begins; not parsed.
 //!
-//! Source: RFC 8446 section 5.1, RFC 5246 section 6.2.1. From the first ChangeCipherSpec or ApplicationData record (or
-//! `MAX_CLEAR_BYTES`) on, a direction is opaque: scanning ciphertext finds nothing but chance.
+//! Source: RFC 8446 section 5.1, RFC 5246 section 6.2.1. From the first `ChangeCipherSpec` or `ApplicationData` record
+//! (or `MAX_CLEAR_BYTES`) on, a direction is opaque: scanning ciphertext finds nothing but chance.
 
 use super::{AppContext, AppParser, Match, Probe, Protocol, Transport};
 use crate::inspect::{AppProto, Direction};

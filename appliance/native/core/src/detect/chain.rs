@@ -38,13 +38,11 @@ fn step(checks: &[(Check, bool)], window: &Window<'_>, cursor: usize, reached: u
     let mut from = None;
     loop {
         match check.find(window, cursor, from) {
-            Found::At { end, again } => {
-                match step(rest, window, end, reached.max(end), steps) {
-                    Outcome::No if *retry => from = Some(again),
-                    Outcome::No => return Outcome::Never,
-                    outcome => return outcome,
-                }
-            }
+            Found::At { end, again } => match step(rest, window, end, reached.max(end), steps) {
+                Outcome::No if *retry => from = Some(again),
+                Outcome::No => return Outcome::Never,
+                outcome => return outcome,
+            },
             Found::Holds => return step(rest, window, cursor, reached, steps),
             Found::No => return Outcome::No,
             Found::Never => return Outcome::Never,

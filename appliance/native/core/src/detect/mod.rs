@@ -4,6 +4,8 @@ pub mod alert;
 pub mod chain;
 pub mod detector;
 pub mod ends;
+mod inspector;
+mod judge;
 pub mod thresholds;
 
 pub use alert::Alert;

@@ -72,7 +72,8 @@ mod tests {
     fn a_flood_of_sources_stays_in_bounds_and_keeps_counting() {
         let threshold = Threshold { kind: Kind::Limit, track: Track::Source, count: 1, period_ns: u64::MAX };
         let mut thresholds = Thresholds::default();
-        let ends = |number: u32| Ends { src: (IpAddr::from(number.to_be_bytes()), 1), dst: (IpAddr::from([9, 9, 9, 9]), 2) };
+        let ends =
+            |number: u32| Ends { src: (IpAddr::from(number.to_be_bytes()), 1), dst: (IpAddr::from([9, 9, 9, 9]), 2) };
         for number in 0..200_000 {
             assert!(thresholds.tell((1, 1), &threshold, &ends(number), 0, 0));
         }

@@ -1,7 +1,8 @@
 //! SipHash-1-3 over 64-bit words: the keyed hash of the flow table and of flow ids.
 //!
-//! Keyed so that a sender who doesn't know the key cannot pile flows onto one bucket; the same on every platform so that flow
-//! ids are reproducible. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with 1 and 3 rounds.
+//! Keyed so that a sender who doesn't know the key cannot pile flows onto one bucket; the same on every platform so
+//! that flow ids are reproducible. Source: Aumasson and Bernstein, "`SipHash`: a fast short-input PRF" (2012), with 1
+//! and 3 rounds.
 
 #[inline]
 fn round(v: &mut [u64; 4]) {

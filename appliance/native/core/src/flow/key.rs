@@ -1,6 +1,7 @@
 //! What makes two packets one flow: addresses, ports, protocol and VLAN ids, the same for both directions.
 //!
-//! ICMP has no ports: the message type and the type that answers it stand in, so that an echo and its reply are one flow.
+//! ICMP has no ports: the message type and the type that answers it stand in, so that an echo and its reply are one
+//! flow.
 
 use super::hash::siphash13;
 use crate::packet::{ip_proto, Packet, L4};
@@ -87,7 +88,8 @@ impl FlowKey {
         siphash13([seed, 0x666c_6f77], &self.words())
     }
 
-    /// Public number of a flow with this key that began at `first_ns` as the `count`-th of the run: 63 bits, never zero.
+    /// Public number of a flow with this key that began at `first_ns` as the `count`-th of the run: 63 bits, never
+    /// zero.
     pub fn id(&self, seed: u64, first_ns: u64, count: u64) -> u64 {
         let w = self.words();
         let words = [w[0], w[1], w[2], w[3], w[4], first_ns, count];

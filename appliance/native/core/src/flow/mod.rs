@@ -1,7 +1,7 @@
 //! Flows: which packets belong together, for how long, and who is the client.
 //!
-//! Rules: bounded memory (a full table gives up its least useful flow, counted), time by argument, no scan over all flows
-//! per packet. Knows nothing of detection beyond the scratch space that it keeps for it.
+//! Rules: bounded memory (a full table gives up its least useful flow, counted), time by argument, no scan over all
+//! flows per packet. Knows nothing of detection beyond the scratch space that it keeps for it.
 
 mod entry;
 mod hash;

@@ -1,8 +1,9 @@
 //! The flow table: a slab of flows, an index by keyed hash, and one list per timeout class in order of last use.
 //!
-//! Invariants: every flow is in the index once and in exactly one list; lists are ordered by `last_ns`, so that the flows to
-//! expire are at their heads and nothing is ever scanned. The caller makes room (`is_full`, `eviction_candidate`) before it inserts and takes
-//! expired flows out itself (`next_expired`), so that it can tell the layers above.
+//! Invariants: every flow is in the index once and in exactly one list; lists are ordered by `last_ns`, so that the
+//! flows to expire are at their heads and nothing is ever scanned. The caller makes room (`is_full`,
+//! `eviction_candidate`) before it inserts and takes expired flows out itself (`next_expired`), so that it can tell the
+//! layers above.
 
 use super::entry::Flow;
 use super::key::FlowKey;
@@ -194,8 +195,8 @@ impl<T> FlowTable<T> {
         flow
     }
 
-    /// Take a flow out of its slot for a while, to work on it with the table at hand; [`FlowTable::lower`] puts it back. Between the two
-    /// the table must not be asked for this flow.
+    /// Take a flow out of its slot for a while, to work on it with the table at hand; [`FlowTable::lower`] puts it
+    /// back. Between the two the table must not be asked for this flow.
     pub fn lift(&mut self, slot: Slot) -> Box<Flow<T>> {
         self.slab[slot as usize].take().expect("slot of a living flow")
     }
@@ -203,11 +204,6 @@ impl<T> FlowTable<T> {
     /// Put a lifted flow back.
     pub fn lower(&mut self, slot: Slot, flow: Box<Flow<T>>) {
         self.slab[slot as usize] = Some(flow);
-    }
-
-    /// Visit every flow.
-    pub fn for_each(&mut self, mut visit: impl FnMut(&mut Flow<T>)) {
-        self.slab.iter_mut().flatten().for_each(|flow| visit(flow));
     }
 
     fn append(&mut self, slot: Slot) {

@@ -169,8 +169,8 @@ impl Database {
                 ids.len() as c_uint,
                 ffi::MODE_BLOCK,
                 ptr::null(),
-                &mut db,
-                &mut error,
+                &raw mut db,
+                &raw mut error,
             )
         };
         if status == ffi::SUCCESS {
@@ -193,7 +193,7 @@ impl Database {
         let mut length = 0;
         // SAFETY: the database is valid; the library allocates `length` bytes with malloc, copied and freed here.
         unsafe {
-            let status = ffi::hs_serialize_database(self.0, &mut bytes, &mut length);
+            let status = ffi::hs_serialize_database(self.0, &raw mut bytes, &raw mut length);
             if status != ffi::SUCCESS {
                 return Err(Error::Matcher(format!("vectorscan: serialize answered {status}")));
             }
@@ -207,7 +207,7 @@ impl Database {
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut db = ptr::null_mut();
         // SAFETY: pointer and length are those of `bytes`; the library checks its version, platform and checksum.
-        let status = unsafe { ffi::hs_deserialize_database(bytes.as_ptr().cast(), bytes.len(), &mut db) };
+        let status = unsafe { ffi::hs_deserialize_database(bytes.as_ptr().cast(), bytes.len(), &raw mut db) };
         if status == ffi::SUCCESS {
             Ok(Self(db))
         } else {
@@ -225,7 +225,7 @@ impl Matcher for Databases {
         let mut scratch = NativeScratch(ptr::null_mut());
         for set in &self.sets {
             // SAFETY: the database is valid; the pointer is null at first, then grown by the library.
-            let status = unsafe { ffi::hs_alloc_scratch(set.0, &mut scratch.0) };
+            let status = unsafe { ffi::hs_alloc_scratch(set.0, &raw mut scratch.0) };
             if status != ffi::SUCCESS {
                 scratch.0 = ptr::null_mut();
                 return Err(Error::Matcher(format!("vectorscan: scratch answered {status}")));

@@ -3,7 +3,7 @@
 use super::ports::MAX_NESTING;
 use super::vars::Variables;
 use std::cmp::Ordering;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Addresses as sorted ranges (bounds included) that neither touch nor overlap, one table per family.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -289,7 +289,7 @@ pub fn key(address: IpAddr) -> u128 {
 
 /// First key of the IPv4-mapped block.
 pub fn mapped(address: u32) -> u128 {
-    u128::from(Ipv6Addr::from(Ipv4Addr::from(address).to_ipv6_mapped()))
+    u128::from(Ipv4Addr::from(address).to_ipv6_mapped())
 }
 
 #[cfg(test)]

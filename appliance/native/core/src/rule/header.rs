@@ -37,6 +37,7 @@ impl Action {
 
 /// Which IP protocols a header admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Each is one protocol.
 pub struct Layer4 {
     /// TCP.
     pub tcp: bool,

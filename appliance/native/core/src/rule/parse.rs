@@ -196,7 +196,7 @@ pub fn fast_pattern(rule: &Rule, wanted: impl Fn(Buffer) -> bool) -> Option<(Buf
 }
 
 /// Longest pattern given to the prefilter: more bytes cost memory and hardly filter better.
-const MAX_PATTERN_BYTES: usize = 24;
+pub const MAX_PATTERN_BYTES: usize = 24;
 
 /// The piece of a long content with the rarest bytes.
 fn best_piece(bytes: &[u8]) -> &[u8] {

@@ -87,7 +87,14 @@ impl Regex {
         // SAFETY: the pointer and length are those of `text`; the two out-parameters live through the call; a null compile
         // context asks for the defaults.
         let compiled = unsafe {
-            sys::pcre2_compile_8(text.as_ptr(), text.len(), options.bits(), &mut code, &mut offset, ptr::null_mut())
+            sys::pcre2_compile_8(
+                text.as_ptr(),
+                text.len(),
+                options.bits(),
+                &raw mut code,
+                &raw mut offset,
+                ptr::null_mut(),
+            )
         };
         if compiled.is_null() {
             return Err(format!("{} at byte {offset} of the expression", message(code)));
@@ -188,8 +195,9 @@ mod tests {
 
     #[test]
     fn flags_mean_what_they_mean_in_perl() {
+        type Case<'c> = (&'c str, Options, &'c [u8], Option<(usize, usize)>);
         let plain = Options::default();
-        let cases: &[(&str, Options, &[u8], Option<(usize, usize)>)] = &[
+        let cases: &[Case<'_>] = &[
             ("b+", plain, b"abbb", Some((1, 4))),
             ("b+", Options { ungreedy: true, ..plain }, b"abbb", Some((1, 2))),
             ("B", Options { caseless: true, ..plain }, b"ab", Some((1, 2))),

@@ -4,7 +4,7 @@
 
 use super::draft::Shared;
 use super::header::EndTables;
-use super::keyword::flowbits::Names;
+use super::keyword::flowbits::{FlowBit, Names};
 use super::model::Rule;
 use super::parse::{self, Reason};
 use super::plan::Plan;
@@ -172,12 +172,12 @@ fn duplicate(kept: &Loaded, dropped: &Loaded) -> Refusal {
 }
 
 /// Rules that change a flow bit come before those that test it, then the severe ones first, then by number.
-fn order(loaded: &mut Vec<Loaded>, bits: usize) {
+fn order(loaded: &mut [Loaded], bits: usize) {
     /// A longer chain of bits than any real set has; a circle of rules ends here.
     const MAX_LEVEL: u32 = 16;
     let mut level_of_bit = vec![0_u32; bits];
     let level = |rule: &Rule, level_of_bit: &[u32]| {
-        let tested = rule.flowbits.iter().flat_map(|bit| bit.tested());
+        let tested = rule.flowbits.iter().flat_map(FlowBit::tested);
         tested.map(|&bit| level_of_bit[bit as usize]).max().unwrap_or(0)
     };
     let with_bits: Vec<usize> = (0..loaded.len()).filter(|&at| !loaded[at].rule.flowbits.is_empty()).collect();
@@ -186,7 +186,7 @@ fn order(loaded: &mut Vec<Loaded>, bits: usize) {
         for &at in &with_bits {
             let rule = &loaded[at].rule;
             let behind = (level(rule, &level_of_bit) + 1).min(MAX_LEVEL);
-            for bit in rule.flowbits.iter().filter_map(super::keyword::flowbits::FlowBit::changed) {
+            for bit in rule.flowbits.iter().filter_map(FlowBit::changed) {
                 if level_of_bit[bit as usize] < behind {
                     level_of_bit[bit as usize] = behind;
                     settled = false;
@@ -199,7 +199,8 @@ fn order(loaded: &mut Vec<Loaded>, bits: usize) {
     }
     loaded.sort_by_cached_key(|loaded| {
         let info = &loaded.rule.info;
-        (level(&loaded.rule, &level_of_bit), info.priority, info.sid, info.gid)
+        let changes = loaded.rule.flowbits.iter().any(|bit| bit.changed().is_some());
+        (level(&loaded.rule, &level_of_bit), !changes, info.priority, info.sid, info.gid)
     });
 }
 

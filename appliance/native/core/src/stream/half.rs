@@ -1,15 +1,15 @@
 //! One direction of a TCP connection: from segments to bytes in order.
 //!
-//! Invariants: `next` only moves forward; every byte is delivered at most once, in order; what cannot be had (the peer has
-//! acknowledged it, we have not seen it) is told as a gap; beyond the depth nothing is queued or delivered.
+//! Invariants: `next` only moves forward; every byte is delivered at most once, in order; what cannot be had (the peer
+//! has acknowledged it, we have not seen it) is told as a gap; beyond the depth nothing is queued or delivered.
 
 use super::budget::Budget;
 use super::overlap::OverlapPolicy;
 use super::segments::Segments;
 use super::seq;
 
-/// Bytes beyond the expected number that are accepted even when the peer's window says less: acknowledgements may have been lost on the
-/// way to us. The largest unscaled window (RFC 9293 section 3.1).
+/// Bytes beyond the expected number that are accepted even when the peer's window says less: acknowledgements may have
+/// been lost on the way to us. The largest unscaled window (RFC 9293 section 3.1).
 const WINDOW_SLACK: u32 = 65_535;
 /// Positions of urgent bytes ahead of `next` that are remembered; more are taken as ordinary data.
 const MAX_URGENT: usize = 4;
@@ -42,6 +42,10 @@ pub struct HalfStream {
     fin: Option<u32>,
     segments: Segments,
     urgent: Vec<u32>,
+    /// The end of a segment beyond the window, until the receiver acknowledges it.
+    wild: Option<u32>,
+    /// The receiver has acknowledged beyond what we could follow.
+    lost: bool,
 }
 
 impl HalfStream {
@@ -119,6 +123,24 @@ impl HalfStream {
     pub fn acknowledge(&mut self, ack: u32, window: u32) {
         self.acked = seq::max(self.acked, ack);
         self.edge = seq::max(self.edge, ack.wrapping_add(window));
+    }
+
+    /// A segment beyond the window ends at `end`: an attack, or much was lost on the way to us. The receiver will tell.
+    pub fn note_wild(&mut self, end: u32) {
+        self.wild = Some(end);
+    }
+
+    /// The receiver acknowledges a number beyond the limit. If that is data we saw and did not believe, the connection
+    /// has moved on without us: what lies between is lost and `next` will go there.
+    pub fn catch_up(&mut self, ack: u32) -> bool {
+        let real = self.wild.is_some_and(|end| seq::le(ack, end) && seq::le(end, ack.wrapping_add(WINDOW_SLACK)));
+        if real {
+            self.wild = None;
+            self.lost = true;
+            self.acked = seq::max(self.acked, ack);
+            self.edge = seq::max(self.edge, ack.wrapping_add(WINDOW_SLACK));
+        }
+        real
     }
 
     /// Whether the receiver has acknowledged this number.
@@ -200,10 +222,19 @@ impl HalfStream {
         Some(data)
     }
 
-    /// A hole the receiver has acknowledged: its length. `next` is then behind the hole; ask [`HalfStream::pop`], then here again.
+    /// A hole the receiver has acknowledged: its length. `next` is then behind the hole; ask [`HalfStream::pop`], then
+    /// here again.
+    ///
+    /// An acknowledgement alone makes no hole: captures show it before the data it is for, when they are taken on the
+    /// sender's host or through several queues. Something must lie behind the hole: data, a FIN that was acknowledged
+    /// too, or a place we must catch up with.
     #[inline]
     pub fn take_gap(&mut self) -> Option<u32> {
         if !seq::lt(self.next, self.acked) || self.stopped {
+            self.lost = false;
+            return None;
+        }
+        if self.segments.is_empty() && !self.lost && !self.fin.is_some_and(|fin| self.has_acked(fin)) {
             return None;
         }
         let mut end = self.acked;
@@ -221,6 +252,14 @@ impl HalfStream {
         self.max_end = seq::max(self.max_end, end);
         self.delivered += u64::from(gap);
         Some(gap)
+    }
+
+    /// Nothing will fill the holes any more: skip the first one. `next` is then where data waits.
+    pub fn skip_hole(&mut self) -> Option<u32> {
+        let gap = seq::distance(self.next, self.segments.first()?);
+        self.next = self.next.wrapping_add(gap);
+        self.delivered += u64::from(gap);
+        (gap > 0).then_some(gap)
     }
 
     /// Move over `len` bytes; how many of them are within the depth.

@@ -1,7 +1,7 @@
 //! TCP: who may speak when, and the bytes of each direction in order.
 //!
-//! Rules: sequence arithmetic modulo 2^32, the connection's states in one table (`state`), memory bounded over all flows by a
-//! shared budget, time by argument. Hands on in-order bytes and gaps; knows nothing of what the bytes mean.
+//! Rules: sequence arithmetic modulo 2^32, the connection's states in one table (`state`), memory bounded over all
+//! flows by a shared budget, time by argument. Hands on in-order bytes and gaps; knows nothing of what the bytes mean.
 
 mod budget;
 mod half;

@@ -1,7 +1,7 @@
 //! Whose bytes win where two segments cover the same sequence numbers: the receivers' habits, by name.
 //!
-//! Source: Shankar and Paxson, "Active Mapping" (2003) and Novak, "Target-Based TCP Stream Reassembly" (2007). Only bytes that
-//! wait behind a hole can be replaced; what has been delivered stays. Windows receivers behave like `bsd`.
+//! Source: Shankar and Paxson, "Active Mapping" (2003) and Novak, "Target-Based TCP Stream Reassembly" (2007). Only
+//! bytes that wait behind a hole can be replaced; what has been delivered stays. Windows receivers behave like `bsd`.
 
 use super::seq;
 

@@ -42,7 +42,8 @@ impl Segments {
         self.list.front().map(|s| s.seq)
     }
 
-    /// Insert `data` at `seq`; where it overlaps, `policy` decides. False when a bound was hit and (part of) it was dropped.
+    /// Insert `data` at `seq`; where it overlaps, `policy` decides. False when a bound was hit and (part of) it was
+    /// dropped.
     pub fn insert(&mut self, start: u32, data: &[u8], policy: OverlapPolicy, budget: &mut Budget) -> bool {
         let end = start.wrapping_add(data.len() as u32);
         let sent = (start, end);

@@ -1,7 +1,7 @@
 //! A TCP connection: judges each segment by the state table and by its numbers before anything is made of it.
 //!
-//! Rules: a segment that the receiving host would drop (no handshake, out of window, old timestamp, wild RST) changes nothing.
-//! Does not deliver: the caller pushes accepted data into the half and asks `settle` afterwards.
+//! Rules: a segment that the receiving host would drop (no handshake, out of window, old timestamp, wild RST) changes
+//! nothing. Does not deliver: the caller pushes accepted data into the half and asks `settle` afterwards.
 
 use super::budget::Budget;
 use super::half::HalfStream;
@@ -22,7 +22,8 @@ pub enum Verdict {
     Ignore,
     /// The receiver would drop it.
     Invalid,
-    /// The server answers a SYN that came in the middle of this connection: a new one has taken its ports. Holds the client's number.
+    /// The server answers a SYN that came in the middle of this connection: a new one has taken its ports. Holds the
+    /// client's number.
     NewConnection(u32),
 }
 
@@ -36,6 +37,7 @@ pub struct TcpSession {
     recent_ts: [Option<u32>; 2],
     fin_told: [bool; 2],
     new_isn: Option<u32>,
+    early_ack: Option<u32>,
     depth: u64,
 }
 
@@ -57,6 +59,7 @@ impl TcpSession {
             recent_ts: [None; 2],
             fin_told: [false; 2],
             new_isn: None,
+            early_ack: None,
             depth,
         }
     }
@@ -81,6 +84,14 @@ impl TcpSession {
         session.half_mut(Direction::ToServer).start(isn, depth, budget);
         session.scale[0] = Some(MAX_SCALE);
         session.state = TcpState::SynSent;
+        session
+    }
+
+    /// A connection whose SYN-ACK was captured before its SYN.
+    pub fn answered(header: &TcpHeader, depth: u64, budget: &mut Budget) -> Self {
+        let mut session = Self::new(depth);
+        session.open(header, Direction::ToClient, budget);
+        session.early_ack = Some(header.ack);
         session
     }
 
@@ -137,14 +148,21 @@ impl TcpSession {
         }
     }
 
+    /// Whether an answer to the SYN echoes a time before it: the client drops it (as RFC 7323 section 3.2 implies and hosts do).
+    fn echoes_the_past(&self, header: &TcpHeader) -> bool {
+        match (self.recent_ts[0], header.timestamps) {
+            (Some(sent), Some((_, echo))) => echo != 0 && seq::lt(echo, sent),
+            _ => false,
+        }
+    }
+
     fn reset(&mut self, header: &TcpHeader, direction: Direction) -> Verdict {
         let valid = match (self.state, direction) {
             // A refusal acknowledges the SYN (RFC 9293 section 3.10.7.3).
             (TcpState::SynSent, Direction::ToClient) => {
                 let client = self.half(Direction::ToServer);
-                header.flags & tcp_flags::ACK != 0
-                    && seq::lt(client.isn(), header.ack)
-                    && seq::le(header.ack, client.max_end())
+                let answers = seq::lt(client.isn(), header.ack) && seq::le(header.ack, client.max_end());
+                header.flags & tcp_flags::ACK != 0 && answers && !self.echoes_the_past(header)
             }
             _ => self.half(direction).accepts_reset(header.seq),
         };
@@ -170,6 +188,9 @@ impl TcpSession {
             (TcpState::Listen | TcpState::SynSent, Direction::ToServer) => {
                 self.open(header, direction, budget);
                 self.apply(TcpEvent::Syn);
+                if self.early_ack.take() == Some(header.seq.wrapping_add(1)) {
+                    self.apply(TcpEvent::SynAck);
+                }
                 Verdict::Accept
             }
             (TcpState::SynSent, Direction::ToClient) => {
@@ -190,7 +211,7 @@ impl TcpSession {
         // The peer's SYN, and perhaps data that came with it (RFC 7413), is what can be acknowledged now.
         let answers = peer.started() && seq::lt(peer.isn(), header.ack) && seq::le(header.ack, peer.max_end());
         match (self.state, direction) {
-            (TcpState::SynSent, Direction::ToClient) if answers => {
+            (TcpState::SynSent, Direction::ToClient) if answers && !self.echoes_the_past(header) => {
                 self.open(header, direction, budget);
                 self.apply(TcpEvent::SynAck);
             }
@@ -203,6 +224,7 @@ impl TcpSession {
             (TcpState::SynReceived, Direction::ToServer) if answers => {
                 self.apply(TcpEvent::Acked);
             }
+            (TcpState::Listen, Direction::ToClient) if self.early_ack.is_some() => return Verdict::Accept,
             _ if self.half(direction).started() && self.half(direction).isn() == header.seq => {}
             (_, Direction::ToClient) if self.new_isn.is_some_and(|isn| header.ack == isn.wrapping_add(1)) => {
                 return Verdict::NewConnection(header.ack.wrapping_sub(1));
@@ -220,9 +242,14 @@ impl TcpSession {
             let depth = self.depth;
             self.half_mut(direction).start(header.seq.wrapping_sub(1), depth, budget);
         } else {
-            let in_window = self.half(direction).in_window(header.seq, len);
-            let ack_sane = seq::le(header.ack, self.half(direction.flipped()).limit());
-            if !in_window || !ack_sane || self.is_stale(header, direction) {
+            let peer = self.half_mut(direction.flipped());
+            let ack_sane = seq::le(header.ack, peer.limit()) || peer.catch_up(header.ack);
+            let half = self.half_mut(direction);
+            let in_window = half.in_window(header.seq, len);
+            if !in_window {
+                half.note_wild(header.seq.wrapping_add(len));
+            }
+            if !ack_sane || !in_window || self.is_stale(header, direction) {
                 return Verdict::Invalid;
             }
         }
@@ -234,7 +261,8 @@ impl TcpSession {
                 if !answers || seq::lt(header.seq, half.isn()) {
                     return Verdict::Invalid;
                 }
-                // The client's acknowledgement completes the handshake; so does data of the server, who must have had it.
+                // The client's acknowledgement completes the handshake; so does data of the server, who must have had
+                // it.
                 if direction == Direction::ToServer || len > 0 || self.state == TcpState::Crossed {
                     self.apply(TcpEvent::Acked);
                 }
@@ -257,7 +285,8 @@ impl TcpSession {
         }
     }
 
-    /// Protection against wrapped sequence numbers (RFC 7323 section 5.3): the timestamp is older than the last one in order.
+    /// Protection against wrapped sequence numbers (RFC 7323 section 5.3): the timestamp is older than the last one in
+    /// order.
     fn is_stale(&mut self, header: &TcpHeader, direction: Direction) -> bool {
         let expected = self.half(direction).next();
         let (Some(_), Some(_), Some((value, _))) = (self.recent_ts[0], self.recent_ts[1], header.timestamps) else {
@@ -274,7 +303,8 @@ impl TcpSession {
         false
     }
 
-    /// After data was pushed: which directions have ended with this segment (told once each), and the state that follows.
+    /// After data was pushed: which directions have ended with this segment (told once each), and the state that
+    /// follows.
     pub fn settle(&mut self) -> [bool; 2] {
         let mut ended = [false; 2];
         if self.halves[0].fin().is_none() && self.halves[1].fin().is_none() {

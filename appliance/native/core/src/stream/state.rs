@@ -1,7 +1,8 @@
 //! The states of a TCP connection as seen from the middle, and what moves it: one table.
 //!
-//! Coarser than RFC 9293 section 3.3.2 because two machines' states are seen as one: what matters is whether the handshake was whole, who
-//! has finished, and whether it is over. Sequence numbers were checked before an event reaches this table.
+//! Coarser than RFC 9293 section 3.3.2 because two machines' states are seen as one: what matters is whether the
+//! handshake was whole, who has finished, and whether it is over. Sequence numbers were checked before an event reaches
+//! this table.
 
 use crate::flow::State;
 use TcpState::{BothClosing, ClientClosing, Closed, Crossed, Established, Listen, ServerClosing, SynReceived, SynSent};

@@ -1,7 +1,8 @@
-//! The bytes of one direction that stream rules look at: the new ones, and enough of what came before to match across the seam.
+//! The bytes of one direction that stream rules look at: the new ones, and enough of what came before to match across
+//! the seam.
 //!
-//! Invariant: holds at most twice what is to be kept (but for one larger chunk); after that many bytes have passed, at least the
-//! bytes to keep are still there. A gap empties it: no match may span bytes that were not seen.
+//! Invariant: holds at most twice what is to be kept (but for one larger chunk); after that many bytes have passed, at
+//! least the bytes to keep are still there. A gap empties it: no match may span bytes that were not seen.
 
 /// Earlier bytes that a match may begin in.
 pub const KEEP_BYTES: usize = 8 * 1024;
@@ -36,8 +37,8 @@ impl InspectWindow {
         self.base_offset
     }
 
-    /// Append `chunk`, which stands at stream offset `offset`, while `keep` earlier bytes stay in reach; the index of its first byte
-    /// in [`InspectWindow::data`].
+    /// Append `chunk`, which stands at stream offset `offset`, while `keep` earlier bytes stay in reach; the index of
+    /// its first byte in [`InspectWindow::data`].
     pub fn append(&mut self, chunk: &[u8], offset: u64, keep: usize) -> usize {
         if self.data.is_empty() {
             self.base_offset = offset;

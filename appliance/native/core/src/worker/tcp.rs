@@ -64,6 +64,8 @@ impl<I: Inspector> Worker<I> {
             } else {
                 TcpSession::midstream(header, Direction::ToServer, depth, &mut self.budget)
             })
+        } else if reversed {
+            Some(TcpSession::answered(header, depth, &mut self.budget))
         } else {
             None
         };
@@ -73,17 +75,13 @@ impl<I: Inspector> Worker<I> {
     }
 
     fn judge_segment(&mut self, slot: Slot, header: &TcpHeader, direction: Direction, len: usize) -> Verdict {
-        match &mut self.flows.get_mut(slot).data.tcp {
-            Some(tcp) => {
-                let verdict = tcp.session.segment(header, direction, len, &mut self.budget);
-                self.counters.stream_invalid += u64::from(verdict == Verdict::Invalid);
-                verdict
-            }
-            None => {
-                self.counters.stream_no_session += 1;
-                Verdict::Ignore
-            }
-        }
+        let Some(tcp) = &mut self.flows.get_mut(slot).data.tcp else {
+            self.counters.stream_no_session += 1;
+            return Verdict::Ignore;
+        };
+        let verdict = tcp.session.segment(header, direction, len, &mut self.budget);
+        self.counters.stream_invalid += u64::from(verdict == Verdict::Invalid);
+        verdict
     }
 
     /// Judge the packet, then what it makes of the streams.
@@ -99,8 +97,8 @@ impl<I: Inspector> Worker<I> {
         };
         // Ciphertext counts as taken: falling back to the packet's payload would scan it after all.
         let opaque = tcp.windows[direction as usize].opaque;
-        let in_stream = opaque || (accepted && !packet.payload.is_empty() && !tcp.session.half(direction).stopped());
-        judge.packet(direction, in_stream);
+        let taken = accepted && established && !packet.payload.is_empty() && !tcp.session.half(direction).stopped();
+        judge.packet(direction, opaque || taken);
         if accepted {
             let mut reader = Reader {
                 judge,

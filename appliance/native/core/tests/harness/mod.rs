@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use vedette_core::detect::{Alert, Detector};
 use vedette_core::inspect::{
-    AppProto, BufferId, Direction, FlowScratch, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger, TxScratch,
+    AppProto, BufferId, Direction, FlowScratch, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger,
+    TxScratch,
 };
 use vedette_core::packet::{ip_proto, tcp_flags, Packet, TcpHeader, L4};
 use vedette_core::prefilter::MatcherKind;
@@ -40,6 +41,7 @@ pub struct Bench {
     pub proto: u8,
     pub app: AppProto,
     pub established: bool,
+    pub in_stream: bool,
     pub now_ns: u64,
 }
 
@@ -58,6 +60,7 @@ impl Bench {
             proto: ip_proto::TCP,
             app: AppProto::None,
             established: true,
+            in_stream: true,
             now_ns: SECOND_NS,
         }
     }
@@ -66,7 +69,12 @@ impl Bench {
         Self { proto: ip_proto::UDP, ..Self::new(rules) }
     }
 
-    fn act(&mut self, direction: Direction, act: impl FnOnce(&mut Detector, Trigger<'_>, &mut FlowView<'_>, &Packet<'_>), payload: &[u8]) -> Vec<u32> {
+    fn act(
+        &mut self,
+        direction: Direction,
+        act: impl FnOnce(&mut Detector, Trigger<'_>, &mut FlowView<'_>, &Packet<'_>),
+        payload: &[u8],
+    ) -> Vec<u32> {
         let (src, dst) = match direction {
             Direction::ToServer => (self.client, self.server),
             Direction::ToClient => (self.server, self.client),
@@ -87,8 +95,17 @@ impl Bench {
             ip_proto::ICMP => L4::Icmp { kind: 8, code: 0, ident: 1 },
             _ => L4::Other,
         };
-        let packet =
-            Packet { ts_ns: self.now_ns, source: 0, vlan: [0, 0], ip: b"datagram", src: src.0, dst: dst.0, proto: self.proto, l4, payload };
+        let packet = Packet {
+            ts_ns: self.now_ns,
+            source: 0,
+            vlan: [0, 0],
+            ip: b"datagram",
+            src: src.0,
+            dst: dst.0,
+            proto: self.proto,
+            l4,
+            payload,
+        };
         let trigger = Trigger { ts_ns: self.now_ns, source: 0, packet: Some(&packet) };
         let mut flow = FlowView {
             id: 7,
@@ -97,6 +114,7 @@ impl Bench {
             server: self.server,
             established: self.established,
             app: self.app,
+            payload_in_stream: self.in_stream,
             scratch: &mut self.notes,
         };
         act(&mut self.detector, trigger, &mut flow, &packet);

@@ -1,7 +1,7 @@
 //! One DNS message: header, questions, and the answers an analyst wants to see (RFC 1035 section 4.1).
 //!
-//! Rules: bounded questions and answers; a message is read as far as its questions (an answer section that breaks off is kept
-//! up to the break), anything worse is [`Malformed`].
+//! Rules: bounded questions and answers; a message is read as far as its questions (an answer section that breaks off
+//! is kept up to the break), anything worse is [`Malformed`].
 
 use super::name::read_name;
 use crate::inspect::Direction;
@@ -71,8 +71,8 @@ pub fn plausible_header(data: &[u8]) -> bool {
         || (is_response && questions == 0 && opcode == 0)
 }
 
-/// Whether this is DNS beyond doubt, for ports that are not its own: one well-formed question of the Internet class with a host
-/// name in it, and nothing left over in a query.
+/// Whether this is DNS beyond doubt, for ports that are not its own: one well-formed question of the Internet class
+/// with a host name in it, and nothing left over in a query.
 pub fn is_unmistakable(data: &[u8], direction: Direction) -> bool {
     let Ok(message) = Message::parse(data) else { return false };
     let [question] = message.questions.as_slice() else { return false };

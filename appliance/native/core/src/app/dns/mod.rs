@@ -1,7 +1,7 @@
 //! DNS over UDP and TCP (RFC 1035): messages to transactions.
 //!
-//! Every message is a transaction of its own: a query reaches stage Request, an answer stage Response. Messages that cannot be
-//! read are counted; on TCP they are skipped by their length prefix.
+//! Every message is a transaction of its own: a query reaches stage Request, an answer stage Response. Messages that
+//! cannot be read are counted; on TCP they are skipped by their length prefix.
 
 mod message;
 mod name;
@@ -22,7 +22,7 @@ pub const OVER_TCP: Protocol =
     Protocol { app: AppProto::Dns, transport: Transport::Tcp, probe: probe_tcp, new: || Box::new(Dns::new(true)) };
 
 const PORT: u16 = 53;
-/// Protocols that look like DNS and are not: NetBIOS name service, mDNS, LLMNR.
+/// Protocols that look like DNS and are not: `NetBIOS` name service, mDNS, LLMNR.
 const LOOKALIKES: [u16; 3] = [137, 5353, 5355];
 
 fn has_port(ports: (u16, u16), port: u16) -> bool {

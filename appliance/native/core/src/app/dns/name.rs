@@ -1,11 +1,13 @@
 //! Domain names on the wire: labels and compression pointers (RFC 1035 sections 3.1 and 4.1.4).
 //!
-//! Invariants: at most `MAX_NAME_BYTES` of text and `MAX_POINTERS` jumps, so that reading always ends. A name that exceeds them by way of
-//! a pointer is cut there (its end in the message is known), another one is malformed. Bytes of labels are kept as they are.
+//! Invariants: at most `MAX_NAME_BYTES` of text and `MAX_POINTERS` jumps, so that reading always ends. A name that
+//! exceeds them by way of a pointer is cut there (its end in the message is known), another one is malformed. Bytes of
+//! labels are kept as they are.
 
 use super::message::Malformed;
 
-/// More than the 255 bytes of RFC 1035: implementations pass longer names on, and rules should see them. Suricata's limit.
+/// More than the 255 bytes of RFC 1035: implementations pass longer names on, and rules should see them. Suricata's
+/// limit.
 const MAX_NAME_BYTES: usize = 1025;
 const MAX_POINTERS: usize = 255;
 
@@ -66,13 +68,15 @@ mod tests {
     #[test]
     fn a_loop_of_pointers_ends_with_the_name_cut() {
         assert_eq!(read(b"\xc0\x00", 0), Ok((String::new(), 2)));
-        let (name, behind) = read(b"\x3faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc0\x00", 0).unwrap();
+        let (name, behind) =
+            read(b"\x3faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc0\x00", 0).unwrap();
         assert_eq!((name.len(), behind), (MAX_NAME_BYTES, 66));
     }
 
     #[test]
     fn reserved_bits_cut_names_and_endless_names_are_refused() {
-        let long: Vec<u8> = std::iter::repeat_n([&[63_u8][..], &[b'a'; 63]].concat(), 17).flatten().chain([0]).collect();
+        let long: Vec<u8> =
+            std::iter::repeat_n([&[63_u8][..], &[b'a'; 63]].concat(), 17).flatten().chain([0]).collect();
         let cases: [&[u8]; 5] = [b"\x40a", b"\x80a", b"\x05ab", b"\xc0", &long];
         for message in cases {
             assert_eq!(read(message, 0), Err(Malformed), "{message:?}");

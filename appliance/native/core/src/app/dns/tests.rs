@@ -71,7 +71,7 @@ fn random_messages_never_panic() {
     let mut x = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..20_000 {
         let mut data = if round % 2 == 0 { ANSWER.to_vec() } else { QUERY.to_vec() };
-        for _ in 0..1 + round % 5 {
+        for _ in 0..=round % 5 {
             x ^= x << 13;
             x ^= x >> 7;
             x ^= x << 17;

@@ -1,8 +1,7 @@
 //! Message bodies: where they end (RFC 9112 section 6), and the part of them that is kept.
 
 use super::decompress::{Broken, Decoder};
-use super::headers::is_end;
-use super::lines::Lines;
+use super::lines::{is_empty, Lines};
 use std::borrow::Cow;
 
 /// Chunks larger than this are no chunks (libhtp's limit).
@@ -38,10 +37,18 @@ pub enum Piece<'d> {
     Broken(Cow<'d, [u8]>),
 }
 
-fn chunk_size(line: &[u8]) -> Option<Option<u64>> {
-    let control = |b: &u8| matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0x0b | 0x0c);
-    let start = line.iter().position(|b| !control(b));
-    let Some(start) = start else { return Some(None) };
+fn is_control(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0x0b | 0x0c)
+}
+
+/// Whether a chunk's size line can begin like this.
+fn may_be_size(data: &[u8]) -> bool {
+    data.iter().find(|&&b| !is_control(b)).is_none_or(u8::is_ascii_hexdigit)
+}
+
+/// The size a line gives; what follows the digits is an extension.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let start = line.iter().position(|&b| !is_control(b))?;
     let digits = line[start..].iter().take_while(|b| b.is_ascii_hexdigit());
     let mut any = false;
     let size = digits.into_iter().try_fold(0_u64, |n, &b| {
@@ -49,7 +56,7 @@ fn chunk_size(line: &[u8]) -> Option<Option<u64>> {
         let n = n << 4 | u64::from((b as char).to_digit(16)?);
         (n <= MAX_CHUNK_BYTES).then_some(n)
     })?;
-    any.then_some(Some(size))
+    any.then_some(size)
 }
 
 impl Framing {
@@ -77,18 +84,20 @@ impl Framing {
                     }
                     None => *data = &[],
                 },
+                // Without waiting for a line end that may never come.
+                Self::ChunkSize if lines.is_empty() && !may_be_size(data) => return Piece::Broken(Cow::Borrowed(&[])),
                 Self::ChunkSize => match lines.next(data) {
+                    Ok(Some(line)) if line.iter().all(|&b| is_control(b)) => {}
                     Ok(Some(line)) => match chunk_size(&line) {
-                        Some(None) => {}
-                        Some(Some(0)) => *self = Self::Trailer,
-                        Some(Some(size)) => *self = Self::Chunk(size),
+                        Some(0) => *self = Self::Trailer,
+                        Some(size) => *self = Self::Chunk(size),
                         None => return Piece::Broken(line),
                     },
                     Ok(None) => {}
                     Err(_) => return Piece::Broken(Cow::Owned(lines.take_partial())),
                 },
                 Self::Trailer => match lines.next(data) {
-                    Ok(Some(line)) if is_end(&line) => return Piece::Done,
+                    Ok(Some(line)) if is_empty(&line) => return Piece::Done,
                     Ok(_) => {}
                     Err(_) => return Piece::Broken(Cow::Owned(lines.take_partial())),
                 },

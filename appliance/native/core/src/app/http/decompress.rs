@@ -1,8 +1,9 @@
 //! Content codings of response bodies: gzip and deflate, in up to two layers.
 //!
-//! Rules: what a body is, its first bytes say (servers and attackers declare the wrong coding and browsers cope): a gzip member,
-//! a zlib stream, or bare deflate; what turns out to be none of them is passed on as it is. Work is bounded: the caller stops
-//! an output that reaches its limit, and an inner layer's input is bounded by `MAX_INNER_BYTES`. Sources: RFC 1950-1952, RFC 9110 section 8.4.
+//! Rules: what a body is, its first bytes say (servers and attackers declare the wrong coding and browsers cope): a
+//! gzip member, a zlib stream, or bare deflate; what turns out to be none of them is passed on as it is. Work is
+//! bounded: the caller stops an output that reaches its limit, and an inner layer's input is bounded by
+//! `MAX_INNER_BYTES`. Sources: RFC 1950-1952, RFC 9110 section 8.4.
 
 use super::headers::contains;
 use miniz_oxide::inflate::stream::{inflate, InflateState};
@@ -107,7 +108,9 @@ impl Layer {
         let zlib = seen[0] & 0x0f == 8 && u16::from_be_bytes([seen[0], seen[1]]) % 31 == 0;
         (self.state, self.inflater) = match (seen, zlib) {
             ([0x1f, 0x8b], _) => (State::Header(GzipField::Fixed(0)), Some(InflateState::new_boxed(DataFormat::Raw))),
-            (_, true) => (State::Inflate { gzip: false }, Some(InflateState::new_boxed(DataFormat::ZLibIgnoreChecksum))),
+            (_, true) => {
+                (State::Inflate { gzip: false }, Some(InflateState::new_boxed(DataFormat::ZLibIgnoreChecksum)))
+            }
             _ => (State::Inflate { gzip: false }, Some(InflateState::new_boxed(DataFormat::Raw))),
         };
     }
@@ -157,7 +160,12 @@ impl Layer {
 
     /// The first optional field from `from` on that the flags announce; None: the data comes next.
     fn field_after(&self, from: u8) -> Option<GzipField> {
-        let optional = [(4, GzipField::ExtraLength(0)), (8, GzipField::Name), (16, GzipField::Comment), (2, GzipField::HeaderCrc(0))];
+        let optional = [
+            (4, GzipField::ExtraLength(0)),
+            (8, GzipField::Name),
+            (16, GzipField::Comment),
+            (2, GzipField::HeaderCrc(0)),
+        ];
         optional.into_iter().skip(usize::from(from)).find(|(flag, _)| self.flags & flag != 0).map(|(_, field)| field)
     }
 
@@ -187,7 +195,9 @@ impl Layer {
                     self.end();
                     return Ok(true);
                 }
-                Ok(_) | Err(MZError::Buf) if input.is_empty() && result.bytes_written < OUTPUT_BYTES => return Ok(true),
+                Ok(_) | Err(MZError::Buf) if input.is_empty() && result.bytes_written < OUTPUT_BYTES => {
+                    return Ok(true)
+                }
                 Ok(_) | Err(MZError::Buf) if !stuck => {}
                 _ if self.produced == 0 => {
                     // Not compressed at all: hand on what was looked at, then the rest.
@@ -226,7 +236,8 @@ impl Decoder {
     /// A decoder for the codings that Content-Encoding names; None when there is nothing to take off.
     pub fn for_encoding(value: &[u8]) -> Option<Self> {
         let known = |coding: &&[u8]| contains(coding, b"gzip") || contains(coding, b"deflate");
-        let layers = value.split(|b| matches!(b, b',' | b' ' | b'\t')).filter(known).take(MAX_LAYERS).map(|_| Layer::new());
+        let layers =
+            value.split(|b| matches!(b, b',' | b' ' | b'\t')).filter(known).take(MAX_LAYERS).map(|_| Layer::new());
         let layers: Vec<_> = layers.collect();
         (!layers.is_empty()).then_some(Self { layers })
     }
@@ -242,13 +253,9 @@ impl Decoder {
                 let mut given = before;
                 let more = outer.feed(input, &mut |chunk| {
                     given += chunk.len();
-                    match inner.feed(chunk, emit) {
-                        Ok(more) => more && given <= MAX_INNER_BYTES,
-                        Err(Broken) => {
-                            broken = true;
-                            false
-                        }
-                    }
+                    let more = inner.feed(chunk, emit);
+                    broken = more.is_err();
+                    more.unwrap_or(false) && given <= MAX_INNER_BYTES
                 });
                 if broken {
                     return Err(Broken);

@@ -1,8 +1,8 @@
 //! HTTP/1 as an IDS reads it: tolerant, incremental, both directions paired into transactions in order.
 //!
-//! Rules: reads what servers and browsers would read, not what the RFCs allow (libhtp's IDS personality is the model where
-//! they differ); a direction that cannot be read further is given up alone, counted, and what was known of its transactions is
-//! told. Sources: RFC 9110, RFC 9112. Bounded: lines, fields, bodies and open transactions have limits.
+//! Rules: reads what servers and browsers would read, not what the RFCs allow (libhtp's IDS personality is the model
+//! where they differ); a direction that cannot be read further is given up alone, counted, and what was known of its
+//! transactions is told. Sources: RFC 9110, RFC 9112. Bounded: lines, fields, bodies and open transactions have limits.
 
 mod body;
 mod decompress;
@@ -19,16 +19,42 @@ use std::collections::VecDeque;
 use transaction::HttpTransaction;
 
 /// Row in the table of protocols.
-pub const PROTOCOL: Protocol = Protocol { app: AppProto::Http, transport: Transport::Tcp, probe, new: || Box::<Http>::default() };
+pub const PROTOCOL: Protocol =
+    Protocol { app: AppProto::Http, transport: Transport::Tcp, probe, new: || Box::<Http>::default() };
 
 /// Transactions that may be open at once (libhtp's default): a client that pipelines more is not answered any more.
 const MAX_OPEN: usize = 512;
 
 /// Methods a request may begin with, as Suricata recognises HTTP by.
 const METHODS: [&str; 28] = [
-    "GET", "PUT", "POST", "HEAD", "TRACE", "OPTIONS", "CONNECT", "DELETE", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE",
-    "LOCK", "UNLOCK", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE", "LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "MERGE", "INVALID",
-    "VERSION-CONTROL", "BASELINE-CONTROL",
+    "GET",
+    "PUT",
+    "POST",
+    "HEAD",
+    "TRACE",
+    "OPTIONS",
+    "CONNECT",
+    "DELETE",
+    "PATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "CHECKOUT",
+    "UNCHECKOUT",
+    "CHECKIN",
+    "UPDATE",
+    "LABEL",
+    "REPORT",
+    "MKWORKSPACE",
+    "MKACTIVITY",
+    "MERGE",
+    "INVALID",
+    "VERSION-CONTROL",
+    "BASELINE-CONTROL",
 ];
 const VERSIONS: [&str; 3] = ["HTTP/0.9", "HTTP/1.0", "HTTP/1.1"];
 

@@ -33,7 +33,8 @@ type Chunk<'a> = (Direction, &'a [u8]);
 
 fn run(chunks: &[Chunk]) -> (Vec<String>, AppCounters) {
     let mut parser = Http::default();
-    let (mut sink, mut counters, config) = (Recorder::default(), AppCounters::default(), AppConfig { body_limit: LIMIT });
+    let (mut sink, mut counters, config) =
+        (Recorder::default(), AppCounters::default(), AppConfig { body_limit: LIMIT });
     let mut cx = AppContext { sink: &mut sink, counters: &mut counters, config: &config, memory_full: false };
     for (direction, data) in chunks {
         parser.data(*direction, data, &mut cx);
@@ -177,7 +178,8 @@ fn cases_whole() {
 #[test]
 fn cases_byte_by_byte() {
     for (name, pieces, expected) in CASES {
-        let chunks: Vec<Chunk> = pieces.iter().flat_map(|(d, t)| t.as_bytes().chunks(1).map(move |b| (*d, b))).collect();
+        let chunks: Vec<Chunk> =
+            pieces.iter().flat_map(|(d, t)| t.as_bytes().chunks(1).map(move |b| (*d, b))).collect();
         assert_eq!(run(&chunks).0, *expected, "{name}");
     }
 }
@@ -200,11 +202,12 @@ fn cases_split_at_every_place() {
 #[test]
 fn a_body_is_told_once_at_its_limit_and_the_next_message_is_found_behind_it() {
     let body = "z".repeat(5 * LIMIT);
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", body.len());
-    let (told, _) = run(&[
-        (ToServer, b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"),
-        (ToClient, answer.as_bytes()),
-    ]);
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+        body.len()
+    );
+    let (told, _) =
+        run(&[(ToServer, b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"), (ToClient, answer.as_bytes())]);
     assert_eq!(told[5].len(), "0 3: ".len() + LIMIT);
     assert_eq!(told[6..], ["1 2: 404", "1 3: -"]);
 }
@@ -229,7 +232,8 @@ fn a_compressed_answer_is_told_decoded_however_it_is_split() {
 #[test]
 fn a_gap_inside_a_body_is_passed_over_and_one_outside_gives_the_direction_up() {
     let mut parser = Http::default();
-    let (mut sink, mut counters, config) = (Recorder::default(), AppCounters::default(), AppConfig { body_limit: LIMIT });
+    let (mut sink, mut counters, config) =
+        (Recorder::default(), AppCounters::default(), AppConfig { body_limit: LIMIT });
     let mut cx = AppContext { sink: &mut sink, counters: &mut counters, config: &config, memory_full: false };
     parser.data(ToServer, b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", &mut cx);
     parser.data(ToClient, b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab", &mut cx);
@@ -242,8 +246,18 @@ fn a_gap_inside_a_body_is_passed_over_and_one_outside_gives_the_direction_up() {
     parser.finish(&mut cx);
     assert_eq!(counters.http_errors, 1);
     let expected = [
-        "0 0: GET /1 -", "0 1: -", "1 0: GET /2 -", "1 1: -", "0 2: 200", "0 3: abef", "1 2: 200", "1 3: -", "2 0: GET /3 -", "2 1: -",
-        "2 2: -", "2 3: -",
+        "0 0: GET /1 -",
+        "0 1: -",
+        "1 0: GET /2 -",
+        "1 1: -",
+        "0 2: 200",
+        "0 3: abef",
+        "1 2: 200",
+        "1 3: -",
+        "2 0: GET /3 -",
+        "2 1: -",
+        "2 2: -",
+        "2 3: -",
     ];
     assert_eq!(sink.0, expected);
 }
@@ -257,7 +271,8 @@ fn floods_of_requests_lines_and_fields_are_bounded() {
         ("body", "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_owned() + &"a".repeat(1_000_000)),
     ] {
         let mut parser = Http::default();
-        let (mut sink, mut counters, config) = (Recorder::default(), AppCounters::default(), AppConfig { body_limit: LIMIT });
+        let (mut sink, mut counters, config) =
+            (Recorder::default(), AppCounters::default(), AppConfig { body_limit: LIMIT });
         let mut cx = AppContext { sink: &mut sink, counters: &mut counters, config: &config, memory_full: false };
         for chunk in text.as_bytes().chunks(1460) {
             parser.data(ToServer, chunk, &mut cx);
@@ -269,9 +284,30 @@ fn floods_of_requests_lines_and_fields_are_bounded() {
 #[test]
 fn random_traffic_never_panics() {
     let words: [&[u8]; 24] = [
-        b"GET ", b"POST ", b"CONNECT ", b"HEAD ", b"/a", b" HTTP/1.1", b"HTTP/1.1 ", b"200 ", b"100 ", b"101 ", b"\r\n", b"\n", b"\r\n\r\n",
-        b"Content-Length: ", b"5", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip, deflate", b"Expect: 100-continue", b"0\r\n",
-        b"A\r\n", b" ", b"\x1f\x8b\x08\x04", b"\0", b"x",
+        b"GET ",
+        b"POST ",
+        b"CONNECT ",
+        b"HEAD ",
+        b"/a",
+        b" HTTP/1.1",
+        b"HTTP/1.1 ",
+        b"200 ",
+        b"100 ",
+        b"101 ",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n",
+        b"Content-Length: ",
+        b"5",
+        b"Transfer-Encoding: chunked",
+        b"Content-Encoding: gzip, deflate",
+        b"Expect: 100-continue",
+        b"0\r\n",
+        b"A\r\n",
+        b" ",
+        b"\x1f\x8b\x08\x04",
+        b"\0",
+        b"x",
     ];
     let mut x = 0x0123_4567_89ab_cdef_u64;
     let mut next = move |n: usize| {
@@ -281,7 +317,8 @@ fn random_traffic_never_panics() {
         (x >> 9) as usize % n
     };
     for _ in 0..20_000 {
-        let pieces: Vec<_> = (0..next(40)).map(|_| (if next(2) == 0 { ToServer } else { ToClient }, words[next(words.len())])).collect();
+        let pieces: Vec<_> =
+            (0..next(40)).map(|_| (if next(2) == 0 { ToServer } else { ToClient }, words[next(words.len())])).collect();
         run(&pieces);
     }
 }

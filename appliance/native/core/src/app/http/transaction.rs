@@ -56,7 +56,11 @@ impl HttpTransaction {
 
     /// The status code as a number, 0 when it is none.
     pub fn status_code(&self) -> u16 {
-        std::str::from_utf8(&self.status).ok().and_then(|s| s.parse().ok()).filter(|s| (100..=999).contains(s)).unwrap_or(0)
+        std::str::from_utf8(&self.status)
+            .ok()
+            .and_then(|s| s.parse().ok())
+            .filter(|s| (100..=999).contains(s))
+            .unwrap_or(0)
     }
 
     /// The request line has been read.
@@ -82,7 +86,9 @@ impl HttpTransaction {
 
     /// Everything is over: tell what is left.
     pub fn reach_all(&mut self, cx: &mut AppContext<'_>) {
-        STAGES.into_iter().for_each(|stage| self.reach(stage, cx));
+        for stage in STAGES {
+            self.reach(stage, cx);
+        }
     }
 
     /// Both sides are complete and told.

@@ -1,8 +1,8 @@
 //! The request target as `http.uri` shows it: the path decoded and put in order, then query and fragment.
 //!
-//! What rules are written against is Suricata's view (libhtp, personality IDS, with the letter case kept): percent and %u
-//! escapes are decoded in path and query, backslashes in the path become slashes, repeated slashes one, dot segments are
-//! removed (RFC 3986 section 5.2.4), UTF-8 in the path becomes single bytes. Scheme and authority are left out.
+//! What rules are written against is Suricata's view (libhtp, personality IDS, with the letter case kept): percent and
+//! %u escapes are decoded in path and query, backslashes in the path become slashes, repeated slashes one, dot segments
+//! are removed (RFC 3986 section 5.2.4), UTF-8 in the path becomes single bytes. Scheme and authority are left out.
 
 /// What stands for a character that has no single-byte form.
 const REPLACEMENT: u8 = b'?';
@@ -112,8 +112,8 @@ fn decode_query(query: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-/// The single byte that resembles a character: itself below U+0100, ASCII for the full-width forms and the slashes that have
-/// served to hide paths.
+/// The single byte that resembles a character: itself below U+0100, ASCII for the full-width forms and the slashes that
+/// have served to hide paths.
 fn best_fit(code: u32) -> u8 {
     match code {
         0..=0xff => code as u8,
@@ -151,7 +151,8 @@ fn sequence(text: &[u8]) -> Option<(u8, usize)> {
         b @ 0xf0..=0xf7 => (4, u32::from(b & 0x07)),
         _ => return None,
     };
-    let code = text.get(1..len)?.iter().try_fold(first, |n, &b| (b & 0xc0 == 0x80).then_some(n << 6 | u32::from(b & 0x3f)))?;
+    let code =
+        text.get(1..len)?.iter().try_fold(first, |n, &b| (b & 0xc0 == 0x80).then_some(n << 6 | u32::from(b & 0x3f)))?;
     Some((best_fit(code), len))
 }
 
@@ -162,12 +163,8 @@ fn remove_dot_segments(path: &mut Vec<u8>) {
     }
     let text = std::mem::take(path);
     let mut rest = text.as_slice();
-    loop {
-        if let Some(r) = rest.strip_prefix(b"../").or_else(|| rest.strip_prefix(b"./")) {
-            rest = r;
-        } else {
-            break;
-        }
+    while let Some(behind) = rest.strip_prefix(b"../").or_else(|| rest.strip_prefix(b"./")) {
+        rest = behind;
     }
     if matches!(rest, b"." | b"..") {
         return;
@@ -258,7 +255,7 @@ mod tests {
         let alphabet = b"/\\.%uU0123fF?#:@ \xc3\xa9\xe2\x88\x95";
         let mut x = 0x1357_9bdf_0246_8ace_u64;
         for _ in 0..50_000 {
-            let target: Vec<u8> = (0..1 + x as usize % 24)
+            let target: Vec<u8> = (0..=x as usize % 24)
                 .map(|_| {
                     x ^= x << 13;
                     x ^= x >> 7;

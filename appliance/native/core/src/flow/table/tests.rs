@@ -95,7 +95,8 @@ fn random_use_keeps_index_and_lists_whole() {
         x ^= x << 17;
         match x % 4 {
             0 if !table.is_full() => {
-                living.push(add(&mut table, &packet(now as u32, if x & 64 == 0 { 6 } else { 17 }, now)))
+                let proto = if x & 64 == 0 { 6 } else { 17 };
+                living.push(add(&mut table, &packet(now as u32, proto, now)));
             }
             1 if !living.is_empty() => {
                 let slot = living.swap_remove((x >> 8) as usize % living.len());

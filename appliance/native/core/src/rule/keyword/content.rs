@@ -31,6 +31,7 @@ pub enum FastPattern {
 
 /// A content with its modifiers.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // Each is one modifier keyword.
 pub struct Content {
     /// The bytes; lower case when `nocase`.
     bytes: Box<[u8]>,
@@ -90,10 +91,10 @@ impl Content {
     /// Without a match before it, a relative content counts from the buffer's beginning: then it is an absolute one.
     pub fn make_absolute(&mut self) {
         let distance = i64::from(self.distance.take().unwrap_or(0));
-        self.offset = Some(distance.max(0) as u32);
+        self.offset = Some(u32::try_from(distance.max(0)).unwrap_or(0));
         if let Some(within) = self.within.take() {
             let end = distance + i64::from(within);
-            self.depth = Some((end - distance.max(0)).max(0) as u32);
+            self.depth = Some(u32::try_from(end - distance.max(0)).unwrap_or(0));
         }
     }
 
@@ -125,12 +126,13 @@ impl Content {
 
     /// Where it may stand: `(from, to)` as indices into the window, or `None` when there is no such place.
     fn bounds(&self, window: &Window<'_>, cursor: usize) -> Option<(usize, usize)> {
-        let len = window.data.len() as i64;
-        let (mut from, mut to) = (0, len);
+        // A buffer is far smaller than i64 can count.
+        let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (mut from, mut to) = (0, signed(window.data.len()));
         if self.relative() {
-            from = (cursor as i64 + self.distance.map_or(0, i64::from)).max(0);
+            from = (signed(cursor) + self.distance.map_or(0, i64::from)).max(0);
             if let Some(within) = self.within {
-                to = to.min(cursor as i64 + self.distance.map_or(0, i64::from) + i64::from(within));
+                to = to.min(signed(cursor) + self.distance.map_or(0, i64::from) + i64::from(within));
             }
         } else {
             let here = |stream: i64| stream - i64::try_from(window.base).unwrap_or(i64::MAX);
@@ -140,7 +142,10 @@ impl Content {
                 to = to.min(here(offset + i64::from(depth)));
             }
         }
-        (from <= to && to > 0).then_some((from as usize, to as usize))
+        if from > to || to == 0 {
+            return None;
+        }
+        Some((usize::try_from(from).ok()?, usize::try_from(to).ok()?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `pcre`: a Perl-compatible expression in the current buffer or the one its flags name, plain or negated.
 //!
 //! Flags: `i s m x` as in Perl, `A` anchored, `E` dollar at the very end only, `G` not greedy, `R` from the match before,
-//! `U P V M` select http.uri, http.request_body, http.user_agent, http.method; `B` (raw bytes) and `O` (own limits) are taken.
+//! `U P V M` select `http.uri`, `http.request_body`, `http.user_agent`, `http.method`; `B` (raw bytes) and `O` (own limits) are taken.
 //! Flags that select a buffer this engine does not have refuse the rule.
 
 use super::{Keyword, Parsed, Value};

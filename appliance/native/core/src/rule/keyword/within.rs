@@ -24,7 +24,7 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
     if content.within.is_some() {
         return Err("the content before it has a within already".into());
     }
-    if within < content.bytes().len() as i32 {
+    if usize::try_from(within).unwrap_or(0) < content.bytes().len() {
         return Err(format!("{within} is less than the content's {} bytes", content.bytes().len()));
     }
     content.within = Some(within);

@@ -27,8 +27,8 @@ pub enum Scope {
     PacketPayload,
     /// In the reassembled stream.
     Stream,
-    /// In the reassembled stream, as one half of a rule whose other half is a transaction.
-    StreamHalf,
+    /// In the reassembled stream or the datagram, as one half of a rule whose other half is a transaction.
+    PayloadHalf,
     /// In a transaction.
     Transaction,
     /// As soon as the flow's application protocol is known, once per direction.
@@ -57,15 +57,15 @@ pub enum PacketClass {
     Tcp = 0,
     /// UDP.
     Udp = 1,
-    /// ICMP and ICMPv6.
+    /// ICMP of both families.
     Icmp = 2,
     /// Anything else.
     Other = 3,
 }
 
-/// Number of [`BufferId`]s.
+/// How many [`BufferId`] there are.
 const BUFFERS: usize = 7;
-/// Number of [`Stage`]s.
+/// How many [`Stage`] there are.
 const STAGES: usize = 4;
 
 /// The compiled plan of a rule set.
@@ -146,12 +146,8 @@ impl<'r> Builder<'r> {
 
     fn add(&mut self, index: u32, rule: &Rule) {
         if rule.app_chains().next().is_some() {
-            match rule.flow.direction {
-                Some(direction) => self.add_transaction(index, rule, direction),
-                None => {
-                    self.add_transaction(index, rule, Direction::ToServer);
-                    self.add_transaction(index, rule, Direction::ToClient);
-                }
+            for way in ways(rule.flow.direction) {
+                self.add_transaction(index, rule, way);
             }
         } else if rule.payload().is_some() {
             self.add_payload(index, rule);
@@ -164,20 +160,23 @@ impl<'r> Builder<'r> {
         let stage =
             rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
         let program = self.program(index, Scope::Transaction, Some(direction), stage);
-        match fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
-            Some((buffer, bytes, nocase)) => {
-                self.programs[program as usize].filtered = true;
-                self.buffers[buffer.resolve(direction) as usize].add_pattern(bytes, nocase, program);
-            }
-            None => {
-                if let Some(row) = rule.app.and_then(app_row) {
-                    self.unfiltered[row][stage as usize].push(program);
-                }
-            }
+        if let Some((buffer, bytes, nocase)) = fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
+            self.programs[program as usize].filtered = true;
+            self.buffers[buffer.resolve(direction) as usize].add_pattern(bytes, nocase, program);
+        } else if let Some(row) = rule.app.and_then(app_row) {
+            self.unfiltered[row][stage as usize].push(program);
         }
         if rule.payload().is_some() {
-            let half = self.program(index, Scope::StreamHalf, Some(direction), stage);
-            self.place_stream(half, rule, Some(direction));
+            let half = self.program(index, Scope::PayloadHalf, Some(direction), stage);
+            let payload = |buffer| buffer == Buffer::Of(BufferId::Payload);
+            if rule.layer4.tcp {
+                self.place_stream(half, rule, Some(direction));
+            }
+            if rule.layer4.udp {
+                let pattern = fast_pattern(rule, payload);
+                let group = &mut self.packets[PacketClass::Udp as usize][direction as usize];
+                group.add(half, rule, self.ends, pattern.as_ref().map(|(_, bytes, nocase)| (bytes, *nocase)));
+            }
         }
     }
 

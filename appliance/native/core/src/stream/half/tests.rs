@@ -41,7 +41,7 @@ fn segments_in_order_are_delivered_without_a_copy() {
     let (mut half, mut budget) = half(u64::MAX);
     let data = b"hello";
     match half.push(at(0), data, OverlapPolicy::Bsd, &mut budget) {
-        Push::Deliver(bytes) => assert!(std::ptr::eq(bytes, &data[..])),
+        Push::Deliver(bytes) => assert!(std::ptr::eq(bytes, data.as_slice())),
         other => panic!("{other:?}"),
     }
     assert_eq!(half.push(at(0), data, OverlapPolicy::Bsd, &mut budget), Push::Nothing, "a retransmission");
@@ -110,6 +110,17 @@ fn an_acknowledged_hole_is_told_as_a_gap_and_what_waited_follows() {
     assert_eq!(half.take_gap(), Some(10));
     assert_eq!(half.pop(&mut budget).as_deref(), Some(&b"later"[..]));
     assert_eq!((half.take_gap(), half.offset(), budget.used()), (None, 15, 0));
+}
+
+#[test]
+fn an_acknowledgement_that_was_captured_before_its_data_makes_no_gap() {
+    let (mut half, mut budget) = half(u64::MAX);
+    half.acknowledge(at(5), 1000);
+    assert_eq!(half.take_gap(), None);
+    assert_eq!(feed(&mut half, &mut budget, 0, b"after", OverlapPolicy::Bsd), b"after");
+    half.acknowledge(at(9), 1000);
+    half.finish_at(at(8));
+    assert_eq!(half.take_gap(), Some(3), "what an acknowledged FIN shows to be missing is missing");
 }
 
 #[test]

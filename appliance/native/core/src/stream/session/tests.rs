@@ -1,5 +1,6 @@
 use super::*;
 use crate::packet::tcp_flags::{ACK, FIN, RST, SYN};
+use crate::stream::OverlapPolicy;
 use Direction::{ToClient, ToServer};
 
 const C: u32 = 1000;
@@ -23,7 +24,7 @@ impl Peer {
         let verdict = self.session.segment(&header, direction, len, &mut self.budget);
         if verdict == Verdict::Accept && len > 0 && self.session.established() {
             let data = vec![0; len];
-            self.session.half_mut(direction).push(header.seq, &data, Default::default(), &mut self.budget);
+            self.session.half_mut(direction).push(header.seq, &data, OverlapPolicy::default(), &mut self.budget);
         }
         verdict
     }
@@ -78,6 +79,19 @@ fn a_handshake_with_a_wrong_acknowledgement_is_none() {
 }
 
 #[test]
+fn a_handshake_captured_out_of_order_counts_when_its_numbers_fit() {
+    for (isn, whole) in [(C, true), (C + 5, false)] {
+        let mut p = Peer::new();
+        let answer = header(S, C + 1, SYN | ACK);
+        p.session = TcpSession::answered(&answer, 1 << 20, &mut p.budget);
+        assert_eq!(p.see(ToClient, answer, 0), Verdict::Accept);
+        assert_eq!(p.see(ToServer, header(isn, 0, SYN), 0), Verdict::Accept);
+        p.see(ToServer, header(isn + 1, S.wrapping_add(1), ACK), 0);
+        assert_eq!(p.session.established(), whole);
+    }
+}
+
+#[test]
 fn a_simultaneous_open_establishes() {
     let mut p = Peer::new();
     p.see(ToServer, header(C, 0, SYN), 0);
@@ -107,12 +121,38 @@ fn a_refused_connection_closes_and_a_forged_refusal_does_not() {
 }
 
 #[test]
+fn a_refusal_that_echoes_an_older_time_is_forged() {
+    for (echo, closed) in [(50, false), (100, true), (105, true), (0, true)] {
+        let mut p = Peer::new();
+        p.see(ToServer, TcpHeader { timestamps: Some((100, 0)), ..header(C, 0, SYN) }, 0);
+        p.see(ToClient, TcpHeader { timestamps: Some((7, echo)), ..header(0, C + 1, RST | ACK) }, 0);
+        assert_eq!(p.session.state() == TcpState::Closed, closed, "echo {echo}");
+    }
+}
+
+#[test]
 fn data_far_outside_the_window_and_wild_acknowledgements_change_nothing() {
     let mut p = Peer::open();
     assert_eq!(p.see(ToServer, header(C + 0x0100_0000, S.wrapping_add(1), ACK), 10), Verdict::Invalid);
     assert_eq!(p.see(ToServer, header(C + 1, S.wrapping_add(0x0100_0000), ACK), 10), Verdict::Invalid);
     assert_eq!(p.see(ToServer, header(C + 1, S.wrapping_add(1), ACK), 10), Verdict::Accept);
     assert_eq!(p.see(ToServer, header(C + 11, 0, 0), 10), Verdict::Invalid, "no ACK flag");
+}
+
+#[test]
+fn after_a_great_loss_the_receivers_acknowledgement_tells_where_the_connection_is() {
+    let mut p = Peer::open();
+    let far = C + 0x0100_0000;
+    assert_eq!(p.see(ToServer, header(far, S.wrapping_add(1), ACK), 10), Verdict::Invalid);
+    assert_eq!(
+        p.see(ToClient, header(S.wrapping_add(1), far + 0x0010_0000, ACK), 0),
+        Verdict::Invalid,
+        "not what was seen"
+    );
+    assert_eq!(p.see(ToClient, header(S.wrapping_add(1), far + 10, ACK), 0), Verdict::Accept);
+    let half = p.session.half_mut(ToServer);
+    assert_eq!(half.take_gap(), Some(far + 10 - (C + 1)));
+    assert_eq!(p.see(ToServer, header(far + 10, S.wrapping_add(1), ACK), 10), Verdict::Accept);
 }
 
 #[test]
@@ -178,7 +218,7 @@ fn random_segments_never_panic_and_never_leak_budget() {
             let near = |bits: u64, base: u32| base.wrapping_add((bits % 4096) as u32).wrapping_sub(64);
             let (base, other) = if x & 1 == 0 { (C, S) } else { (S, C) };
             let mut h = header(near(x >> 8, base), near(x >> 24, other), (x >> 40) as u8 & 0x3f);
-            if (x >> 48) & 3 == 0 {
+            if (x >> 48) % 4 == 0 {
                 h.seq = (x >> 3) as u32;
             }
             p.see(direction, h, (x >> 52) as usize % 300);
