@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
+__all__ = ["Capture", "Detection", "EngineError", "Refusal", "Rule", "RuleSet", "__version__"]
+
 __version__: str
 
 class EngineError(Exception):

@@ -15,7 +15,7 @@ pub use counters::Counters;
 
 use crate::app::{AppConfig, Transport};
 use crate::flow::{Flow, FlowKey, FlowTable, Slot, State};
-use crate::inspect::{Direction, FlowScratch, Inspector, Trigger};
+use crate::inspect::{Direction, Inspector, Trigger};
 use crate::packet::{ip_proto, Packet, L4};
 use crate::stream::Budget;
 use conversation::{Conversation, TcpPart};
@@ -62,12 +62,9 @@ impl<I: Inspector> Worker<I> {
         &mut self.inspector
     }
 
-    /// Put another judge in place, between two packets; the old one is given back. Scratch space of flows is emptied
-    /// when `fresh_scratch` says that the new judge's indices mean something else.
-    pub fn set_inspector(&mut self, inspector: I, fresh_scratch: bool) -> I {
-        if fresh_scratch {
-            self.flows.for_each(|flow| flow.data.scratch = FlowScratch::default());
-        }
+    /// Put another judge in place, between two packets; the old one is given back. What judges noted on flows and
+    /// transactions stays: it carries the generation it was made under.
+    pub fn set_inspector(&mut self, inspector: I) -> I {
         std::mem::replace(&mut self.inspector, inspector)
     }
 

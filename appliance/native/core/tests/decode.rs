@@ -132,16 +132,9 @@ fn what_is_not_a_packet_is_counted_by_its_reason() {
         ("endless extensions", LinkType::Raw, ipv6(60, &endless), Reason::Ipv6Extension),
         ("bad ip sum", LinkType::Raw, edit(8, 63), Reason::ChecksumIp),
         ("bad tcp sum", LinkType::Raw, tcp_bad(15, 1), Reason::ChecksumTcp),
-        ("tcp data offset 4", LinkType::Raw, tcp_bad(12, 0x40), Reason::TcpHeader),
-        ("tcp data offset 15", LinkType::Raw, tcp_bad(12, 0xf0), Reason::TcpHeader),
-        ("tcp of 19 bytes", LinkType::Raw, ipv4(1, 0, 6, &[], &[0; 19]), Reason::TcpHeader),
-        ("udp of 7 bytes", LinkType::Raw, ipv4(1, 0, 17, &[], &[0; 7]), Reason::UdpHeader),
-        ("udp length 7", LinkType::Raw, udp_len(7), Reason::UdpHeader),
-        ("udp length beyond", LinkType::Raw, udp_len(12), Reason::UdpHeader),
         ("bad udp sum", LinkType::Raw, udp_len(10), Reason::ChecksumUdp),
         ("no udp sum over ipv6", LinkType::Raw, zero_sum6, Reason::ChecksumUdp),
         ("bad icmp sum", LinkType::Raw, ipv4(1, 0, 1, &[], &[8, 0, 1, 1, 0, 0, 0, 0]), Reason::ChecksumIcmp),
-        ("icmp of 4 bytes", LinkType::Raw, ipv4(1, 0, 1, &[], &icmp(8, 0, &[])), Reason::IcmpHeader),
     ];
     for (name, link, data, expected) in &cases {
         assert_eq!(reason(&frame(*link, data), true), Some(*expected), "{name}");
@@ -155,6 +148,36 @@ fn what_is_not_a_packet_is_counted_by_its_reason() {
     ];
     for reason in Reason::ALL.iter().filter(|reason| !fragments.contains(reason)) {
         assert!(cases.iter().any(|case| case.3 == *reason), "{} has a case", reason.name());
+    }
+}
+
+#[test]
+fn a_layer_4_header_that_does_not_fit_leaves_the_addresses_to_rules() {
+    let tcp_offset = |words: u8| {
+        let mut segment = tcp(SYN, &[], b"", false);
+        segment[12] = words << 4;
+        ipv4(1, 0, 6, &[], &segment)
+    };
+    let udp_len = |len: u8| {
+        let mut datagram = udp(b"abc", false);
+        datagram[5] = len;
+        ipv4(1, 0, 17, &[], &datagram)
+    };
+    let cases = [
+        ("tcp data offset 4", tcp_offset(4), [1, 0, 0]),
+        ("tcp data offset 15", tcp_offset(15), [1, 0, 0]),
+        ("tcp of 19 bytes", ipv4(1, 0, 6, &[], &[0; 19]), [1, 0, 0]),
+        ("udp of 7 bytes", ipv4(1, 0, 17, &[], &[0; 7]), [0, 1, 0]),
+        ("udp length 7", udp_len(7), [0, 1, 0]),
+        ("udp length beyond", udp_len(12), [0, 1, 0]),
+        ("icmp of 4 bytes", ipv4(1, 0, 1, &[], &icmp(8, 0, &[])), [0, 0, 1]),
+    ];
+    for (name, ip, counts) in cases {
+        let mut decoder = decoder(true);
+        let Decoded::Packet(packet) = decoder.decode(&raw(&ip)) else { panic!("{name}") };
+        assert_eq!((packet.src, packet.dst, packet.l4, packet.payload), (A, B, L4::Other, &b""[..]), "{name}");
+        let counted = decoder.counters();
+        assert_eq!([counted.tcp_header_bad, counted.udp_header_bad, counted.icmp_header_bad], counts, "{name}");
     }
 }
 

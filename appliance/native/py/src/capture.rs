@@ -67,7 +67,7 @@ impl Capture {
         Ok(Self { engine: Some(engine.map_err(raised)?) })
     }
 
-    /// Open AF_PACKET TPACKET_V3 rings with fanout by flow hash.
+    /// Open `AF_PACKET` `TPACKET_V3` rings with fanout by flow hash.
     #[staticmethod]
     #[pyo3(signature = (
         names, rules, *, threads = 1, ring_mib = 64, ring_ms = 500, snaplen = 65_535, fanout_group = None,

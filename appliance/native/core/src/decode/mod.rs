@@ -134,7 +134,7 @@ fn one<'a>(
             }
         }
     }
-    let (l4, payload) = transport::parse(&datagram, config.verify_checksums)?;
+    let (l4, payload) = transport::parse(&datagram, config.verify_checksums, counters)?;
     counters.truncated += u64::from(datagram.cut);
     Ok(Some(Packet {
         ts_ns: frame.ts_ns,

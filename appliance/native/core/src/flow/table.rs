@@ -206,11 +206,6 @@ impl<T> FlowTable<T> {
         self.slab[slot as usize] = Some(flow);
     }
 
-    /// Visit every flow.
-    pub fn for_each(&mut self, mut visit: impl FnMut(&mut Flow<T>)) {
-        self.slab.iter_mut().flatten().for_each(|flow| visit(flow));
-    }
-
     fn append(&mut self, slot: Slot) {
         let class = usize::from(self.get_mut(slot).class);
         let tail = self.lists[class].tail;

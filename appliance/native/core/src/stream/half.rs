@@ -254,6 +254,14 @@ impl HalfStream {
         Some(gap)
     }
 
+    /// Nothing will fill the holes any more: skip the first one. `next` is then where data waits.
+    pub fn skip_hole(&mut self) -> Option<u32> {
+        let gap = seq::distance(self.next, self.segments.first()?);
+        self.next = self.next.wrapping_add(gap);
+        self.delivered += u64::from(gap);
+        (gap > 0).then_some(gap)
+    }
+
     /// Move over `len` bytes; how many of them are within the depth.
     fn advance(&mut self, len: usize, budget: &mut Budget) -> usize {
         self.next = self.next.wrapping_add(len as u32);

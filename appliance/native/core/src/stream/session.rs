@@ -148,14 +148,21 @@ impl TcpSession {
         }
     }
 
+    /// Whether an answer to the SYN echoes a time before it: the client drops it (as RFC 7323 section 3.2 implies and hosts do).
+    fn echoes_the_past(&self, header: &TcpHeader) -> bool {
+        match (self.recent_ts[0], header.timestamps) {
+            (Some(sent), Some((_, echo))) => echo != 0 && seq::lt(echo, sent),
+            _ => false,
+        }
+    }
+
     fn reset(&mut self, header: &TcpHeader, direction: Direction) -> Verdict {
         let valid = match (self.state, direction) {
             // A refusal acknowledges the SYN (RFC 9293 section 3.10.7.3).
             (TcpState::SynSent, Direction::ToClient) => {
                 let client = self.half(Direction::ToServer);
-                header.flags & tcp_flags::ACK != 0
-                    && seq::lt(client.isn(), header.ack)
-                    && seq::le(header.ack, client.max_end())
+                let answers = seq::lt(client.isn(), header.ack) && seq::le(header.ack, client.max_end());
+                header.flags & tcp_flags::ACK != 0 && answers && !self.echoes_the_past(header)
             }
             _ => self.half(direction).accepts_reset(header.seq),
         };
@@ -204,7 +211,7 @@ impl TcpSession {
         // The peer's SYN, and perhaps data that came with it (RFC 7413), is what can be acknowledged now.
         let answers = peer.started() && seq::lt(peer.isn(), header.ack) && seq::le(header.ack, peer.max_end());
         match (self.state, direction) {
-            (TcpState::SynSent, Direction::ToClient) if answers => {
+            (TcpState::SynSent, Direction::ToClient) if answers && !self.echoes_the_past(header) => {
                 self.open(header, direction, budget);
                 self.apply(TcpEvent::SynAck);
             }

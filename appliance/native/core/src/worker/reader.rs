@@ -201,8 +201,15 @@ impl<I: Inspector> Reader<'_, I> {
         self.app.gap(direction, len, &mut cx);
     }
 
-    /// A direction has ended: FIN, RST, timeout, depth or the end of input. Idempotent.
+    /// A direction has ended: FIN, RST, timeout, depth or the end of input; what waits behind holes is told before. Idempotent.
     pub fn end(&mut self, direction: Direction) {
+        if !self.tcp.windows[direction as usize].ended && self.tcp.session.established() {
+            self.drain(direction);
+            while let Some(len) = self.tcp.session.half_mut(direction).skip_hole() {
+                self.gap(direction, u64::from(len));
+                self.drain(direction);
+            }
+        }
         self.app.give_up(direction);
         let offset = self.tcp.session.half(direction).offset();
         let window = &mut self.tcp.windows[direction as usize];

@@ -97,9 +97,9 @@ impl<I: Inspector> Worker<I> {
         };
         // Ciphertext counts as taken: falling back to the packet's payload would scan it after all.
         let opaque = tcp.windows[direction as usize].opaque;
-        let in_stream = opaque || (accepted && !packet.payload.is_empty() && !tcp.session.half(direction).stopped());
+        let taken = accepted && established && !packet.payload.is_empty() && !tcp.session.half(direction).stopped();
         judge.ciphertext = opaque;
-        judge.packet(direction, in_stream);
+        judge.packet(direction, opaque || taken);
         if accepted {
             let mut reader = Reader {
                 judge,

@@ -1,8 +1,7 @@
 //! Message bodies: where they end (RFC 9112 section 6), and the part of them that is kept.
 
 use super::decompress::{Broken, Decoder};
-use super::headers::is_end;
-use super::lines::Lines;
+use super::lines::{is_empty, Lines};
 use std::borrow::Cow;
 
 /// Chunks larger than this are no chunks (libhtp's limit).
@@ -40,6 +39,11 @@ pub enum Piece<'d> {
 
 fn is_control(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0x0b | 0x0c)
+}
+
+/// Whether a chunk's size line can begin like this.
+fn may_be_size(data: &[u8]) -> bool {
+    data.iter().find(|&&b| !is_control(b)).is_none_or(u8::is_ascii_hexdigit)
 }
 
 /// The size a line gives; what follows the digits is an extension.
@@ -80,6 +84,8 @@ impl Framing {
                     }
                     None => *data = &[],
                 },
+                // Without waiting for a line end that may never come.
+                Self::ChunkSize if lines.is_empty() && !may_be_size(data) => return Piece::Broken(Cow::Borrowed(&[])),
                 Self::ChunkSize => match lines.next(data) {
                     Ok(Some(line)) if line.iter().all(|&b| is_control(b)) => {}
                     Ok(Some(line)) => match chunk_size(&line) {
@@ -91,7 +97,7 @@ impl Framing {
                     Err(_) => return Piece::Broken(Cow::Owned(lines.take_partial())),
                 },
                 Self::Trailer => match lines.next(data) {
-                    Ok(Some(line)) if is_end(&line) => return Piece::Done,
+                    Ok(Some(line)) if is_empty(&line) => return Piece::Done,
                     Ok(_) => {}
                     Err(_) => return Piece::Broken(Cow::Owned(lines.take_partial())),
                 },

@@ -3,7 +3,7 @@
 //! Rules: tolerant as servers are: a line without a colon is a field without a name, white space around names and
 //! values is dropped, NUL bytes in names don't hide them. Bounded in number and bytes; what exceeds is refused.
 
-use super::lines::{chomp, is_space, trim};
+use super::lines::{chomp, trim};
 
 /// Most fields of a message (libhtp's limit).
 const MAX_FIELDS: usize = 1024;
@@ -29,22 +29,22 @@ pub struct Headers {
 
 impl Headers {
     /// Add a line (with or without its end); one that begins with white space continues the field before it.
-    pub fn add_line(&mut self, line: &[u8]) -> Result<(), TooMany> {
+    ///
+    /// With `lenient` (responses) a continuation that looks like a field is one, as browsers take it.
+    pub fn add_line(&mut self, line: &[u8], lenient: bool) -> Result<(), TooMany> {
         let line = chomp(line);
         if self.text.len() + line.len() > MAX_BYTES {
             return Err(TooMany);
         }
-        if line.first().is_some_and(|&b| b == b' ' || b == b'\t') {
-            if let Some(last) = self.fields.last_mut() {
-                // The value of the last field ends the text.
-                let more = trim(line);
-                if last.value.0 != last.value.1 {
-                    self.text.push(line[0]);
-                }
-                self.text.extend_from_slice(more);
-                last.value.1 = self.text.len() as u32;
-                return Ok(());
-            }
+        let folded = match line.first() {
+            Some(b' ' | b'\t') => !(lenient && is_field(line)),
+            Some(0) => lenient && !line.contains(&b':'),
+            Some(_) => false,
+            // Junk between fields.
+            None => return Ok(()),
+        };
+        if folded && self.fold(line) {
+            return Ok(());
         }
         if self.fields.len() >= MAX_FIELDS {
             return Err(TooMany);
@@ -57,6 +57,28 @@ impl Headers {
         let value = self.append(value);
         self.fields.push(Field { name, value });
         Ok(())
+    }
+
+    /// Continue the last field, whose value ends the text. A name may be folded before its colon too. False: there is none.
+    fn fold(&mut self, line: &[u8]) -> bool {
+        let Some(last) = self.fields.last_mut() else { return false };
+        let nameless = last.name.0 == last.name.1;
+        if let (true, Some(colon)) = (nameless, memchr::memchr(b':', line)) {
+            // What looked like a value was the first part of the name.
+            let more = trim(&line[..colon]);
+            self.text.extend_from_slice(more);
+            last.name = (last.value.0, self.text.len() as u32);
+            self.text.extend_from_slice(trim(&line[colon + 1..]));
+            last.value = (last.name.1, self.text.len() as u32);
+            return true;
+        }
+        let more = trim(line);
+        if last.value.0 != last.value.1 && !more.is_empty() {
+            self.text.push(line[0]);
+        }
+        self.text.extend_from_slice(more);
+        last.value.1 = self.text.len() as u32;
+        true
     }
 
     fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
@@ -115,9 +137,21 @@ fn same_name(name: &[u8], wanted: &[u8]) -> bool {
     name.iter().filter(|&&b| b != 0).map(u8::to_ascii_lowercase).eq(wanted.iter().copied())
 }
 
-/// Whether `value` contains `word` (lower case), ignoring case.
+/// Whether `value` contains `word` (lower case), ignoring case and NUL bytes.
 pub fn contains(value: &[u8], word: &[u8]) -> bool {
-    value.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
+    let found = |text: &[u8]| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
+    if value.contains(&0) {
+        let text: Vec<u8> = value.iter().copied().filter(|&b| b != 0).collect();
+        return found(&text);
+    }
+    found(value)
+}
+
+/// Whether a line, white space before it left aside, begins with a token and a colon.
+fn is_field(line: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', line) else { return false };
+    let name = trim(&line[..colon]);
+    !name.is_empty() && name.iter().all(|&b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b))
 }
 
 /// The first number in a Content-Length value: junk before and after it is passed over, as browsers and libhtp do.
@@ -127,12 +161,6 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
     digits.into_iter().try_fold(0_u64, |n, &b| n.checked_mul(10)?.checked_add(u64::from(b - b'0')))
 }
 
-/// Whether the line is empty: the header ends here. A lone space before the end counts, as some servers take it.
-pub fn is_end(line: &[u8]) -> bool {
-    let text = chomp(line);
-    text.is_empty() || (text.len() == 1 && is_space(text[0]) && line.len() == 2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +168,7 @@ mod tests {
     fn parse(text: &str) -> Headers {
         let mut headers = Headers::default();
         for line in text.split_inclusive('\n') {
-            headers.add_line(line.as_bytes()).unwrap();
+            headers.add_line(line.as_bytes(), false).unwrap();
         }
         headers
     }
@@ -163,6 +191,27 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_be_folded_before_its_colon() {
+        let h = parse("Transfer-Encoding\r\n \r\n :\r\n chunked\r\nB: c\r\n");
+        assert_eq!(h.get("transfer-encoding"), Some(&b"chunked"[..]));
+        assert_eq!(h.get("b"), Some(&b"c"[..]));
+    }
+
+    #[test]
+    fn in_responses_a_continuation_that_looks_like_a_field_is_one() {
+        for (lenient, expected) in [(true, Some(&b"chunked"[..])), (false, None)] {
+            let mut h = Headers::default();
+            h.add_line(b"A: b\r\n", lenient).unwrap();
+            h.add_line(b" Transfer-Encoding : chunked\r\n", lenient).unwrap();
+            assert_eq!(h.get("transfer-encoding"), expected);
+        }
+        let mut h = Headers::default();
+        h.add_line(b"A:\n", true).unwrap();
+        h.add_line(b"\0chu\0nked\r\n", true).unwrap();
+        assert!(h.mentions("a", "chunked"), "NUL bytes hide nothing");
+    }
+
+    #[test]
     fn repeated_fields_are_joined() {
         let h = parse("UA: one\r\nother: x\r\nua: two\r\n");
         assert_eq!(h.joined("ua").unwrap(), b"one, two");
@@ -172,10 +221,10 @@ mod tests {
     #[test]
     fn a_flood_of_fields_is_refused() {
         let mut h = Headers::default();
-        let added = (0..10_000).take_while(|_| h.add_line(b"a: b\r\n").is_ok()).count();
+        let added = (0..10_000).take_while(|_| h.add_line(b"a: b\r\n", false).is_ok()).count();
         assert_eq!(added, MAX_FIELDS);
         let mut h = Headers::default();
-        let added = (0..1000).take_while(|_| h.add_line(&[b'x'; 16_000]).is_ok()).count();
+        let added = (0..1000).take_while(|_| h.add_line(&[b'x'; 16_000], false).is_ok()).count();
         assert!(added * 16_000 <= MAX_BYTES);
     }
 

@@ -1,8 +1,9 @@
 //! The client's side: request lines, header fields, bodies.
 
 use super::body::{Framing, Piece};
-use super::headers::{content_length, is_end};
-use super::lines::{chomp, is_space, trim, Lines};
+use super::decompress::Decoder;
+use super::headers::content_length;
+use super::lines::{chomp, is_empty, is_space, trim, Lines};
 use super::transaction::HttpTransaction;
 use super::Http;
 use crate::app::AppContext;
@@ -94,7 +95,7 @@ impl Http {
     /// One line before a body; `rest` is what came behind it. False: give up.
     fn request_text(&mut self, line: &[u8], rest: &[u8], cx: &mut AppContext<'_>) -> bool {
         if self.requests.state == State::Line {
-            if is_end(line) {
+            if is_empty(line) {
                 return true;
             }
             let Some(tx) = self.begin(cx) else { return false };
@@ -106,11 +107,11 @@ impl Http {
             }
             return true;
         }
-        if is_end(line) {
+        if is_empty(line) {
             self.request_headers_done(cx);
             return true;
         }
-        self.open.back_mut().is_some_and(|tx| tx.request_headers.add_line(line).is_ok())
+        self.open.back_mut().is_some_and(|tx| tx.request_headers.add_line(line, false).is_ok())
     }
 
     fn request_headers_done(&mut self, cx: &mut AppContext<'_>) {
@@ -128,6 +129,10 @@ impl Http {
         };
         tx.reach(Stage::Request, cx);
         let connect = tx.is_method("CONNECT");
+        if framing.is_some() {
+            let decoder = tx.request_headers.joined("content-encoding").and_then(|value| Decoder::for_encoding(&value));
+            tx.request_body.decode_with(decoder);
+        }
         match framing {
             Some(framing) => self.requests.state = State::Body(framing),
             None => self.request_done(cx),
@@ -147,8 +152,9 @@ impl Http {
                 if cx.memory_full {
                     tx.request_body.close();
                 }
-                // Request bodies are not decoded, so nothing can be broken.
-                let _ = tx.request_body.push(bytes, cx.config.body_limit);
+                if tx.request_body.push(bytes, cx.config.body_limit).is_err() {
+                    cx.counters.http_decode_errors += 1;
+                }
                 if tx.request_body.is_full() {
                     tx.reach(Stage::RequestBody, cx);
                 }
@@ -189,7 +195,12 @@ impl Http {
     /// `len` bytes are missing; false: where the next request begins is unknown.
     pub(super) fn request_gap(&mut self, len: u64) -> bool {
         match &mut self.requests.state {
-            State::Body(framing) => framing.skip(len),
+            State::Body(framing) => {
+                if let Some(tx) = self.open.back_mut() {
+                    tx.request_body.lost();
+                }
+                framing.skip(len)
+            }
             State::Stopped | State::Connect => true,
             State::Line | State::Headers => false,
         }

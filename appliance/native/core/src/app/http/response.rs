@@ -2,8 +2,8 @@
 
 use super::body::{Framing, Piece};
 use super::decompress::Decoder;
-use super::headers::{contains, content_length, is_end};
-use super::lines::{chomp, is_space, trim, Lines};
+use super::headers::content_length;
+use super::lines::{chomp, is_empty, is_space, trim, Lines};
 use super::transaction::HttpTransaction;
 use super::Http;
 use crate::app::AppContext;
@@ -47,17 +47,23 @@ fn is_status_line(line: &[u8]) -> bool {
     line[start..].get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"http"))
 }
 
+/// Whether a status line may begin here, white space before it included.
+fn begins_status_line(data: &[u8]) -> bool {
+    let word = data.iter().position(|&b| !is_space(b) && b != 0).map_or(&[][..], |start| &data[start..]);
+    word.len() < 4 && b"http"[..word.len()].eq_ignore_ascii_case(word)
+}
+
 impl Http {
     pub(super) fn response_data(&mut self, mut data: &[u8], cx: &mut AppContext<'_>) {
         while !data.is_empty() {
             match self.responses.state {
                 State::Line | State::Headers => {
-                    let line = match self.responses.lines.next(&mut data) {
+                    let line = match self.responses.lines.next_lenient(&mut data) {
                         Ok(Some(line)) => line,
                         Ok(None) => return,
                         Err(_) => return self.lose(Direction::ToClient, true, cx),
                     };
-                    if !self.response_text(&line, cx) {
+                    if !self.response_text(&line, data, cx) {
                         return self.lose(Direction::ToClient, true, cx);
                     }
                 }
@@ -71,15 +77,18 @@ impl Http {
         }
     }
 
-    /// One line before a body; false: give up.
-    fn response_text(&mut self, line: &[u8], cx: &mut AppContext<'_>) -> bool {
+    /// One line before a body; `rest` is what came behind it. False: give up.
+    fn response_text(&mut self, line: &[u8], rest: &[u8], cx: &mut AppContext<'_>) -> bool {
         if self.responses.state == State::Line {
-            if is_end(line) {
+            let status_line = is_status_line(line);
+            // Junk before a status line is passed over, as libhtp does.
+            let junk = !status_line && (chomp(line).len() <= 2 || rest.first() == Some(&b'H'));
+            if is_empty(line) || junk {
                 return true;
             }
             let Some(index) = self.answering().or_else(|| self.begin_unasked(cx)) else { return false };
             let tx = &mut self.open[index];
-            if is_status_line(line) {
+            if status_line {
                 let mut words = trim(line).split(|&b| is_space(b)).filter(|w| !w.is_empty()).skip(1);
                 tx.status = words.next().unwrap_or_default().to_vec();
                 self.responses.state = State::Headers;
@@ -90,10 +99,10 @@ impl Http {
             }
             return true;
         }
-        if is_end(line) {
+        if is_empty(line) {
             return self.response_headers_done(cx);
         }
-        self.answered().is_some_and(|tx| tx.response_headers.add_line(line).is_ok())
+        self.answered().is_some_and(|tx| tx.response_headers.add_line(line, true).is_ok())
     }
 
     fn answered(&mut self) -> Option<&mut HttpTransaction> {
@@ -116,10 +125,10 @@ impl Http {
         let headers = &tx.response_headers;
         let code = tx.status_code();
         let length = headers.get("content-length").map(content_length);
-        let coding = headers.get("transfer-encoding");
-        let framed = length.is_some() || coding.is_some();
+        let coded = headers.get("transfer-encoding").is_some();
+        let framed = length.is_some() || coded;
         let connect = tx.is_method("CONNECT");
-        if matches!(code, 100 | 102 | 103) && coding.is_none() && length.flatten().unwrap_or(0) == 0 {
+        if matches!(code, 100 | 102 | 103) && !coded && length.flatten().unwrap_or(0) == 0 {
             // An interim answer: the real one follows (RFC 9110 section 15.2).
             tx.response_headers.clear();
             tx.status.clear();
@@ -130,7 +139,7 @@ impl Http {
         let bodiless = tx.is_method("HEAD") || (matches!(code, 100..=199 | 204 | 304) && !framed);
         let framing = if tunnel || bodiless {
             Framing::Length(0)
-        } else if coding.is_some_and(|c| contains(c, b"chunked")) {
+        } else if headers.mentions("transfer-encoding", "chunked") {
             Framing::ChunkSize
         } else {
             match length {
@@ -140,7 +149,7 @@ impl Http {
             }
         };
         if framing != Framing::Length(0) {
-            let decoder = headers.get("content-encoding").and_then(Decoder::for_encoding);
+            let decoder = headers.joined("content-encoding").and_then(|value| Decoder::for_encoding(&value));
             tx.response_body.decode_with(decoder);
         }
         let refused =
@@ -172,6 +181,7 @@ impl Http {
             Piece::Data(bytes) => {
                 self.keep(bytes, cx);
                 if framing == Framing::Length(0) {
+                    self.unexpected(data, cx);
                     self.response_done(cx);
                 }
                 true
@@ -188,6 +198,16 @@ impl Http {
                 self.keep(&line, cx);
                 true
             }
+        }
+    }
+
+    /// More came with the end of the body than was announced: what is no status line belongs to it, as browsers show it.
+    fn unexpected(&mut self, data: &mut &[u8], cx: &mut AppContext<'_>) {
+        while !data.is_empty() && !is_status_line(data) && !begins_status_line(data) {
+            let end = memchr::memchr(b'\n', data).map_or(data.len(), |end| end + 1);
+            let (line, rest) = data.split_at(end);
+            self.keep(line, cx);
+            *data = rest;
         }
     }
 
@@ -235,10 +255,14 @@ impl Http {
 
     /// No more comes: what stands there without a line end counts as a line.
     pub(super) fn response_end(&mut self, cx: &mut AppContext<'_>) {
+        if self.responses.state == State::Body(Framing::ChunkSize) {
+            let partial = self.responses.lines.take_partial();
+            self.keep(&partial, cx);
+        }
         if matches!(self.responses.state, State::Line | State::Headers) {
             let partial = self.responses.lines.take_partial();
             if !chomp(&partial).is_empty() {
-                self.response_text(&partial, cx);
+                self.response_text(&partial, &[], cx);
             }
             if self.responses.state == State::Headers {
                 self.response_headers_done(cx);

@@ -121,6 +121,16 @@ fn a_refused_connection_closes_and_a_forged_refusal_does_not() {
 }
 
 #[test]
+fn a_refusal_that_echoes_an_older_time_is_forged() {
+    for (echo, closed) in [(50, false), (100, true), (105, true), (0, true)] {
+        let mut p = Peer::new();
+        p.see(ToServer, TcpHeader { timestamps: Some((100, 0)), ..header(C, 0, SYN) }, 0);
+        p.see(ToClient, TcpHeader { timestamps: Some((7, echo)), ..header(0, C + 1, RST | ACK) }, 0);
+        assert_eq!(p.session.state() == TcpState::Closed, closed, "echo {echo}");
+    }
+}
+
+#[test]
 fn data_far_outside_the_window_and_wild_acknowledgements_change_nothing() {
     let mut p = Peer::open();
     assert_eq!(p.see(ToServer, header(C + 0x0100_0000, S.wrapping_add(1), ACK), 10), Verdict::Invalid);
