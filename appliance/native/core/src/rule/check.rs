@@ -24,6 +24,8 @@ pub enum Found {
         /// Where to look for another match.
         again: usize,
     },
+    /// It holds, in one place only, and the next relative check counts from here.
+    MovesTo(usize),
     /// It holds and moves nothing (negated checks, sizes).
     Holds,
     /// It does not match from here; another match of an earlier check may still help.
