@@ -16,7 +16,7 @@ pub enum Form {
 /// Where and how to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// Number of bytes.
+    /// Number of bytes; 0 for as many digits as there are.
     pub bytes: usize,
     /// From the beginning, or from the match before.
     pub offset: i64,
@@ -37,7 +37,10 @@ impl Field {
     pub fn read(&self, window: &Window<'_>, cursor: usize) -> Option<(u64, usize)> {
         let base = if self.relative { i64::try_from(cursor).ok()? } else { 0 };
         let start = usize::try_from(base + self.offset).ok()?;
-        let bytes = window.data.get(start..start.checked_add(self.bytes)?)?;
+        let bytes = match (self.form, self.bytes) {
+            (Form::Digits(_), 0) => window.data.get(start..).map(|rest| &rest[..rest.len().min(MAX_DIGITS)])?,
+            (_, count) => window.data.get(start..start.checked_add(count)?)?,
+        };
         let (number, used) = match self.form {
             Form::Big => (bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)), bytes.len()),
             Form::Little => (bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)), bytes.len()),
@@ -106,9 +109,9 @@ pub fn field<'w>(bytes: &str, offset: &str, words: Vec<&'w str>) -> Result<(Fiel
     if string {
         field.form = Form::Digits(base.unwrap_or(0));
     }
-    let most = if string { MAX_DIGITS } else { MAX_BINARY };
-    if !(1..=most).contains(&bytes) {
-        return Err(format!("{bytes} bytes; allowed are 1 to {most}"));
+    let (least, most) = if string { (0, MAX_DIGITS) } else { (1, MAX_BINARY) };
+    if !(least..=most).contains(&bytes) {
+        return Err(format!("{bytes} bytes; allowed are {least} to {most}"));
     }
     Ok((field, left))
 }
