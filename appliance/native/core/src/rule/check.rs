@@ -39,9 +39,9 @@ pub enum Found {
 pub enum Reach {
     /// Not at all.
     Free,
-    /// Anywhere behind it (`distance` alone): the first match before it was the best one.
+    /// Anywhere behind it (a content with `distance` alone): the first match before it was the best one.
     Behind,
-    /// Near it (`within`, relative expressions and byte tests): a later match before it may fit better.
+    /// In some other way (`within`, negated contents, expressions, byte tests): a later match before it may fit better.
     Near,
 }
 
