@@ -223,7 +223,8 @@ fn header_keywords_are_held_against_each_packet() {
         ("*SA", true),
         ("*S", false),
         ("!S", true),
-        ("SPA,S", true),
+        ("PA,S", true),
+        ("SPA,S", false),
         ("0", false),
     ];
     for (flags, expected) in tcp {

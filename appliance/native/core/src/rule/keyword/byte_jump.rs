@@ -39,7 +39,9 @@ impl ByteJump {
             From::End => window.data.len(),
         };
         let jump = i64::try_from(jump).ok()?.checked_add(self.post_offset)?;
-        let target = usize::try_from(i64::try_from(base).ok()?.checked_add(jump)?).ok()?;
+        // A jump to before the beginning ends at the beginning, as in Suricata; one behind the end fails.
+        let target = i64::try_from(base).ok()?.checked_add(jump)?.max(0);
+        let target = usize::try_from(target).ok()?;
         (target <= window.data.len()).then_some(target)
     }
 }
