@@ -159,7 +159,11 @@ class Uplink:
             self._transport.close()
             self._held(str(exc), exc.advice, batch=False)
         except (SnmlError, SessionError) as exc:
-            self._held(str(exc), "report this: a fault of ours", batch=todo.action is Action.SEND_BATCH)
+            advice = "report this: a fault of ours"
+            if todo.action is Action.SEND_BATCH:
+                self._held(str(exc), advice, batch=True)
+            else:
+                self._pump.heartbeat_unmade(self._clock.monotonic_s(), str(exc), advice)
         if self._pump.status.state is not before:
             self._on_state(self.status())
         return 0.0

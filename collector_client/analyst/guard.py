@@ -70,7 +70,7 @@ class Guard:
         if found is None or found[1] not in self._hosts:
             return PlainTextResponse(
                 "421: this page is not served under the name that was asked for.\n"
-                "Use its own address, or allow the name in collector.toml.\n",
+                "Use its own address, or allow the name: [page] names in collector.toml.\n",
                 status_code=421,
             )
         if scope["method"] not in ("GET", "HEAD"):

@@ -22,8 +22,7 @@ from collector_client.cli.options import (
     shown_time,
 )
 from collector_client.config import load_config
-from collector_client.ingest.process import PKI_NAME
-from collector_client.pki import Authority
+from collector_client.pki import PKI_NAME, Authority
 from collector_client.store import Control, tokens
 from collector_client.store.clock import SystemClock
 from collector_client.tokens import new_token, parse_span

@@ -256,6 +256,16 @@ def test_a_heartbeat_refused_leaves_the_batches_alone(box: Box, collector: FakeC
     assert collector.sequences(EPOCH) == [1]
 
 
+def test_a_heartbeat_that_cannot_be_made_leaves_the_batches_alone(box: Box, collector: FakeCollector) -> None:
+    box.version = "v" * 65
+    spooled(box, 1)
+    box.connect(collector.url)
+    box.until_idle()
+    assert box.waits == []
+    assert collector.sequences(EPOCH) == [1]
+    assert collector.heartbeats == []
+
+
 def test_a_document_that_cannot_be_made_is_held_and_named(box: Box, collector: FakeCollector) -> None:
     def unmade(fragments: object) -> bytes:
         return encode_message_from_fragments(SENSOR, [])

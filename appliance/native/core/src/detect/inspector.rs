@@ -6,13 +6,14 @@ use crate::inspect::{
     AppProto, BufferId, Direction, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger, TxScratch,
 };
 use crate::packet::ip_proto;
+use crate::rule::plan::pattern::MAX_PATTERN_BYTES;
 use crate::rule::plan::{app_row, PacketClass, Program};
 use std::sync::Arc;
 
 /// Most stream programs that wait in one flow for the rest of their bytes.
 const MAX_WAITING: usize = 64;
 /// Longest pattern of the prefilter less one: how far before the new bytes a match across the seam can begin.
-const SEAM_BYTES: usize = crate::rule::parse::MAX_PATTERN_BYTES - 1;
+const SEAM_BYTES: usize = MAX_PATTERN_BYTES - 1;
 
 fn class_of(proto: u8) -> PacketClass {
     match proto {
@@ -85,13 +86,13 @@ impl Inspector for Detector {
         }
         for group in plan.packets[class_of(packet.proto) as usize][direction as usize].groups(sport, dport) {
             self.candidates.extend_from_slice(&group.always);
-            self.scan(group, packet.payload);
+            self.scan(group, packet.payload, 0);
         }
         let in_stream = flow.as_ref().is_some_and(|flow| flow.payload_in_stream);
         if packet.proto == ip_proto::TCP && !packet.payload.is_empty() && !in_stream {
             for group in plan.streams[direction as usize].groups(sport, dport) {
                 self.candidates.extend_from_slice(&group.always);
-                self.scan(group, packet.payload);
+                self.scan(group, packet.payload, 0);
             }
         }
         if self.candidates.is_empty() {
@@ -119,7 +120,7 @@ impl Inspector for Detector {
         let from = window.new_from.saturating_sub(SEAM_BYTES).min(window.data.len());
         for group in set.plan.streams[direction as usize].groups(ends.src.1, ends.dst.1) {
             self.candidates.extend_from_slice(&group.always);
-            self.scan(group, &window.data[from..]);
+            self.scan(group, &window.data[from..], window.base_offset + from as u64);
         }
         if self.candidates.is_empty() && flow.scratch.waiting.is_empty() {
             return;
@@ -173,7 +174,7 @@ impl Inspector for Detector {
         for &id in buffers_of(stage) {
             for index in 0..tx.buffer_count(id) {
                 if let Some(buffer) = tx.buffer(id, index) {
-                    self.scan(&set.plan.buffers[id as usize], buffer);
+                    self.scan(&set.plan.buffers[id as usize], buffer, 0);
                 }
             }
         }
