@@ -73,6 +73,16 @@ fn payload_that_did_not_go_through_the_stream_is_looked_at_in_its_packet() {
 }
 
 #[test]
+fn ciphertext_is_not_looked_into_but_its_headers_are() {
+    let mut bench = Bench::new(
+        r#"alert tcp-pkt any any -> any any (content:"abc"; sid:1;)
+        alert tcp any any -> any 80 (flow:established; sid:2;)"#,
+    );
+    bench.ciphertext = true;
+    assert_eq!(bench.packet(ToServer, b"abc"), [2]);
+}
+
+#[test]
 fn a_threshold_counts_each_hit_in_a_stream_once() {
     let rule = r#"alert tcp any any -> any any (content:"fail"; depth:100; threshold:type threshold, track by_src, count 3, seconds 60; sid:1;)"#;
     let mut bench = Bench::new(rule);

@@ -53,6 +53,8 @@ impl Inspector for Detector {
             Some((flow, direction)) => (Some(flow), direction),
             None => (None, Direction::ToServer),
         };
+        // Rules that look at headers alone are judged all the same.
+        let payload = if flow.as_ref().is_some_and(|flow| flow.ciphertext) { &[] } else { packet.payload };
         let context = Context {
             trigger,
             direction,
@@ -86,13 +88,13 @@ impl Inspector for Detector {
         }
         for group in plan.packets[class_of(packet.proto) as usize][direction as usize].groups(sport, dport) {
             self.candidates.extend_from_slice(&group.always);
-            self.scan(group, packet.payload, 0);
+            self.scan(group, payload, 0);
         }
         let in_stream = flow.as_ref().is_some_and(|flow| flow.payload_in_stream);
-        if packet.proto == ip_proto::TCP && !packet.payload.is_empty() && !in_stream {
+        if packet.proto == ip_proto::TCP && !payload.is_empty() && !in_stream {
             for group in plan.streams[direction as usize].groups(sport, dport) {
                 self.candidates.extend_from_slice(&group.always);
-                self.scan(group, packet.payload, 0);
+                self.scan(group, payload, 0);
             }
         }
         if self.candidates.is_empty() {

@@ -164,6 +164,8 @@ impl TcpSession {
                 let answers = seq::lt(client.isn(), header.ack) && seq::le(header.ack, client.max_end());
                 header.flags & tcp_flags::ACK != 0 && answers && !self.echoes_the_past(header)
             }
+            // The client's RST answers something wild that claimed to be the server's; it still waits for the real answer.
+            (TcpState::SynSent, Direction::ToServer) => false,
             _ => self.half(direction).accepts_reset(header.seq),
         };
         if valid && self.apply(TcpEvent::Rst) {

@@ -154,6 +154,53 @@ const CASES: &[Case] = &[
         &["0 0: GET / -", "0 1: -", "0 2: 200", "0 3: <html>\r\nx"],
     ),
     (
+        "an answer with lines ended by carriage returns alone",
+        &[
+            (ToServer, "GET / HTTP/1.1\r\n\r\n"),
+            (ToClient, "HTTP/1.1 200 ok\rA: b\rTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"),
+        ],
+        &["0 0: GET / -", "0 1: -", "0 2: 200", "0 3: hi"],
+    ),
+    (
+        "names and values folded, repeated and with NUL bytes inside",
+        &[
+            (ToServer, "GET / HTTP/1.1\r\n\r\n"),
+            (
+                ToClient,
+                "HTTP/1.1 200 ok\r\nTransfer-Encoding: x\r\nA: b\r\nTrans\0fer-Encoding\r\n :\r\n chu\0nked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            ),
+        ],
+        &["0 0: GET / -", "0 1: -", "0 2: 200", "0 3: hi"],
+    ),
+    (
+        "odd ends of a header",
+        &[
+            (ToServer, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\nGET /4 HTTP/1.1\r\n\r\n"),
+            (ToClient, "HTTP/1.1 200 a\r\nContent-Length: 2\n\r\r\nab"),
+            (ToClient, "HTTP/1.1 200 b\r\nContent-Length: 2\n\r\r\n\r\ncd"),
+            (ToClient, "HTTP/1.1 200 c\r\nContent-Length: 2\n\t\nef"),
+            (ToClient, "HTTP/1.1 200 d\r\nContent-Length: 2\n \n\ngh"),
+        ],
+        &[
+            "0 0: GET /1 -",
+            "0 1: -",
+            "1 0: GET /2 -",
+            "1 1: -",
+            "2 0: GET /3 -",
+            "2 1: -",
+            "3 0: GET /4 -",
+            "3 1: -",
+            "0 2: 200",
+            "0 3: ab",
+            "1 2: 200",
+            "1 3: cd",
+            "2 2: 200",
+            "2 3: ef",
+            "3 2: 200",
+            "3 3: gh",
+        ],
+    ),
+    (
         "a target with spaces, an absolute target, a lower-case method",
         &[
             (ToServer, "GET /a b c HTTP/1.1\r\n\r\nget http://h/p?q HTTP/1.0\r\n\r\n"),
@@ -227,6 +274,24 @@ fn a_compressed_answer_is_told_decoded_however_it_is_split() {
         assert_eq!(told[3], format!("0 3: {text}"), "split by {size}");
         assert_eq!(counters.http_decode_errors, 0);
     }
+}
+
+#[test]
+fn more_body_than_was_announced_and_junk_before_an_answer_are_read_as_browsers_do() {
+    let (told, _) = run(&[
+        (ToServer, b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"),
+        (ToClient, b"foobar\r\nHTTP/1.1 200 ok\r\nContent-Length: 4( 8)\r\n\r\n01234567"),
+        (ToClient, b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n"),
+    ]);
+    assert_eq!(told[4..], ["0 2: 200", "0 3: 01234567", "1 2: 404", "1 3: -"]);
+}
+
+#[test]
+fn a_compressed_request_body_is_told_decoded() {
+    let body = miniz_oxide::deflate::compress_to_vec_zlib(b"name=value", 6);
+    let head = format!("POST / HTTP/1.1\r\nContent-Encoding: deflate\r\nContent-Length: {}\r\n\r\n", body.len());
+    let (told, _) = run(&[(ToServer, head.as_bytes()), (ToServer, &body)]);
+    assert_eq!(told[1], "0 1: name=value");
 }
 
 #[test]

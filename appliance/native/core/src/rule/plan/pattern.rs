@@ -51,7 +51,8 @@ pub fn choose(rule: &Rule, among: Among) -> Option<FastPattern> {
             let end = content.depth.map(|depth| depth as usize + content.offset.unwrap_or(0) as usize);
             let head = !content.relative() && end.is_some_and(|end| end <= HEAD_BYTES);
             let score = match (among, content.fast) {
-                (Among::PayloadHead, _) if head && piece.len() > 2 => u64::MAX,
+                // One byte would make a candidate of every packet.
+                (Among::PayloadHead, _) if head && piece.len() > 1 => u64::MAX,
                 (_, Marked::No) => score(piece, content.nocase, chain.buffer),
                 _ => u64::MAX - 1,
             };
