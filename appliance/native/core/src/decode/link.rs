@@ -1,6 +1,7 @@
 //! From the first byte of a frame to the first byte of the IP header.
 //!
-//! Rules of this file: looks at link headers, VLAN tags and what else stands between them and IP (PPP over Ethernet, MPLS, NSH); bounded steps; never reads past the frame.
+//! Rules of this file: looks at link headers, VLAN tags and what else stands between them and IP (PPP over Ethernet, MPLS, NSH);
+//! bounded steps; never reads past the frame.
 
 use super::counters::Reason;
 use super::read::be16;
