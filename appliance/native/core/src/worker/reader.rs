@@ -102,7 +102,8 @@ impl<I: Inspector> Reader<'_, I> {
 
     fn deliver(&mut self, direction: Direction, data: &[u8], offset: u64) {
         self.counters.stream_bytes += data.len() as u64;
-        if data.is_empty() || self.tcp.windows[direction as usize].opaque {
+        let window = &self.tcp.windows[direction as usize];
+        if data.is_empty() || window.opaque || window.ended {
             return;
         }
         if self.app.detecting(direction) {
