@@ -38,7 +38,7 @@ class CollectorSection:
 class IngestSection:
     """The listener for sensors: TLS 1.3, the one port that must be reachable."""
 
-    listen: str = _key("0.0.0.0:8443", "HOST:PORT for sensors")
+    listen: str = _key("0.0.0.0:443", "HOST:PORT for sensors")
     max_connections: int = _key(4096, "Open connections, at most", 1, 100_000)
     batches_in_hand: int = _key(8, "Batches that are read and parsed at once; more are told to come back", 1, 256)
     handshake_timeout_s: int = _key(10, "Longest TLS handshake, in seconds", 1, 120)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from collector_client.config import CONFIG_NAME, write_config
 from collector_client.errors import EnvironmentFault, OperatorError
-from collector_client.ingest.process import PKI_NAME
-from collector_client.pki import Authority
+from collector_client.pki import PKI_NAME, Authority
 from collector_client.store import Control
 from collector_client.store.clock import Clock
 from collector_client.store.connect import CONTROL_NAME

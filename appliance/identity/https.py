@@ -7,6 +7,7 @@ retried but the one case that HTTP itself makes ordinary, a kept connection that
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import socket
 import ssl
@@ -92,7 +93,7 @@ class Answer:
 
 
 class HttpsConnection:
-    """Opens when it is first needed and after every failure; not thread-safe."""
+    """Opens when it is first needed and after every failure; one thread uses it, any may call `abort`."""
 
     def __init__(
         self,
@@ -109,6 +110,7 @@ class HttpsConnection:
         self._proxy = proxy
         self._monotonic_s = monotonic_s
         self._connection: http.client.HTTPConnection | None = None
+        self._aborted = False
 
     def request(
         self, method: str, path: str, *, headers: Mapping[str, str], body: bytes, max_answer_bytes: int
@@ -122,12 +124,30 @@ class HttpsConnection:
             LinkError: no answer, by the name of the reason; the connection is closed then.
         """
         kept = self._connection is not None
+        self._aborted = False
         try:
             return self._once(method, path, headers, body, max_answer_bytes)
         except ConnectionLostError:
-            if not kept:
+            if not kept or self._aborted:
                 raise
         return self._once(method, path, headers, body, max_answer_bytes)
+
+    def limit(self, timeout_s: float) -> None:
+        """From now on wait no longer than this for each part of an exchange."""
+        self._timeout_s = timeout_s
+        sock = self._connection.sock if self._connection is not None else None
+        if sock is not None:
+            sock.settimeout(timeout_s)
+
+    def abort(self) -> None:
+        """Make a request that is waiting in another thread fail now; without one, the next request opens anew."""
+        self._aborted = True
+        connection = self._connection
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # Past the TLS layer, whose state belongs to the other thread.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the connection go."""

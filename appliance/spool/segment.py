@@ -6,7 +6,8 @@ a sound record that breaks this is damage too (it is an old block that a failing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SUFFIX = ".seg"
 MAX_GROUP_BYTES = 32 << 20
 MAX_SEGMENT_BYTES = 64 << 20
 MIN_SEGMENT_BYTES = 4096
+# Read at once; what is lost with one unreadable sector is at most this much.
+_BLOCK_BYTES = 64 * 1024
 assert MAX_GROUP_BYTES > MAX_FRAGMENT_BYTES + OVERHEAD_BYTES  # noqa: S101 - a relation of constants, true or a bug
 
 
@@ -100,7 +103,7 @@ def read_records(segment: Segment, *, after_seq: int, from_offset: int = 0) -> I
         SpoolError: the file cannot be read.
     """
     seq = after_seq
-    for item in _items(_bytes_of(segment.path, from_offset, segment.size), whole=from_offset == 0):
+    for item in _items(bytes_of(segment.path, from_offset, segment.size), whole=from_offset == 0):
         if isinstance(item, Damage):
             yield item
         elif item.record.epoch == segment.epoch and item.record.seq > seq:
@@ -119,7 +122,7 @@ def inspect(index: int, path: Path) -> Segment:
     except OSError as exc:
         raise SpoolError(f"{path}: cannot read: {exc.strerror}", advice="check the disk") from exc
     segment = Segment(index, path, size=min(on_disk, MAX_SEGMENT_BYTES))
-    for item in _items(_bytes_of(path, 0, segment.size), whole=True):
+    for item in _items(bytes_of(path, 0, segment.size), whole=True):
         if isinstance(item, Damage):
             segment.damages.append(item)
         elif not segment.empty and (item.record.epoch != segment.epoch or item.record.seq <= segment.last_seq):
@@ -137,10 +140,32 @@ def _items(data: bytes, *, whole: bool) -> Iterator[Found | Damage]:
     return scan(data, len(PREFIX) if whole and data.startswith(PREFIX) else 0)
 
 
-def _bytes_of(path: Path, start: int, end: int) -> bytes:
+def bytes_of(path: Path, start: int, end: int, *, pread: Callable[[int, int, int], bytes] = os.pread) -> bytes:
+    """The bytes from `start` to `end` or the end of the file.
+
+    What the disk cannot read comes as zeros, so that a rotten block costs the records in it and not the whole spool:
+    the scan names it as damage.
+
+    Raises:
+        SpoolError: the file cannot be opened.
+    """
     try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(max(end - start, 0))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as exc:
         raise SpoolError(f"{path}: cannot read: {exc.strerror}", advice="check the disk") from exc
+    parts: list[bytes] = []
+    try:
+        end = min(end, os.fstat(fd).st_size)
+        while start < end:
+            wanted = min(_BLOCK_BYTES - start % _BLOCK_BYTES, end - start)
+            try:
+                part = pread(fd, wanted, start)
+            except OSError:
+                part = bytes(wanted)
+            if not part:
+                break
+            parts.append(part)
+            start += len(part)
+    finally:
+        os.close(fd)
+    return b"".join(parts)

@@ -23,7 +23,14 @@ from appliance.spool.losses import Loss
 from appliance.spool.reader import MAX_LOSSES_PER_BATCH, Batch, Position, gather, joined
 from appliance.spool.record import Found, Record, encode_record
 from appliance.spool.recovery import ACCEPTED_NAME, Recovered, recover
-from appliance.spool.segment import MAX_GROUP_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Segment, read_records
+from appliance.spool.segment import (
+    MAX_GROUP_BYTES,
+    MAX_SEGMENT_BYTES,
+    MIN_SEGMENT_BYTES,
+    PREFIX,
+    Segment,
+    read_records,
+)
 from appliance.spool.shelf import Shelf
 from appliance.spool.slot import Mark, SlotFile
 from appliance.spool.state import MAX_SOURCE_ID_CHARS
@@ -299,7 +306,8 @@ class Spool:
     def _room_for(self, need: int) -> Segment:
         """The segment to write to, after the oldest ones have gone if the budget asks for it."""
         with self._lock:
-            while self._shelf.segments and self._shelf.bytes + need > self._max_bytes:
+            # With the prefix that a new segment would begin with.
+            while self._shelf.segments and self._shelf.bytes + need + len(PREFIX) > self._max_bytes:
                 if self._shelf.segments[0] is self._writer.segment:
                     self._writer.seal()
                 self._shelf.give_up_oldest()

@@ -170,6 +170,12 @@ class Pump:
         else:
             self.held(now_s, reason, refusal.do, chance=chance, batch=True)
 
+    def heartbeat_unmade(self, now_s: float, reason: str, advice: str) -> None:
+        """There was no heartbeat to send; batches are not held for that."""
+        self._heartbeat_at_s = now_s + self._heartbeat_s
+        if not self._batch_refused:
+            self.status = replace(self.status, reason=reason, advice=advice)
+
     def heartbeat_refused(self, now_s: float, refusal: Refusal, *, chance: float) -> None:
         """The collector did not take a heartbeat; batches are not held for that."""
         self._heartbeat_at_s = now_s + self._heartbeat_s

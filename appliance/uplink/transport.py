@@ -24,7 +24,7 @@ from appliance.wire.session import (
 
 
 class Transport:
-    """Not thread-safe: the uplink's thread uses it alone."""
+    """Not thread-safe, but for `abort`: the uplink's thread uses it alone."""
 
     def __init__(
         self,
@@ -65,6 +65,18 @@ class Transport:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def limit(self, timeout_s: float) -> None:
+        """From now on wait no longer than this for each part of an exchange."""
+        self._timeout_s = timeout_s
+        if self._connection is not None:
+            self._connection.limit(timeout_s)
+
+    def abort(self) -> None:
+        """From another thread: make a request that is waiting for its answer fail now."""
+        connection = self._connection
+        if connection is not None:
+            connection.abort()
 
     def send_batch(self, header: BatchHeader, body: bytes) -> Receipt | Refusal:
         """One batch and what the collector says to it. Repeating it is safe: the collector stores a number once.

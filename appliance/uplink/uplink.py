@@ -106,12 +106,18 @@ class Uplink:
                 stop.wait(min(wait_s, 5.0))
         self._transport.close()
 
+    def interrupt(self) -> None:
+        """From another thread: break off an exchange in which `run` waits, so that it sees its stop event."""
+        self._transport.abort()
+
     def drain(self, until_s: float) -> bool:
         """Send what is in the spool until it is empty or the monotonic clock says `until_s`; True when it is empty.
 
         For the end of the daemon, after `run` has returned; it waits for nothing, so an uplink that is not up gives up.
+        A collector that does not answer holds it up until `until_s` at most for each part of one exchange.
         """
-        while self._clock.monotonic_s() < until_s:
+        while (left_s := until_s - self._clock.monotonic_s()) > 0:
+            self._transport.limit(left_s)
             if not self._waiting():
                 self._transport.close()
                 return True
@@ -153,7 +159,11 @@ class Uplink:
             self._transport.close()
             self._held(str(exc), exc.advice, batch=False)
         except (SnmlError, SessionError) as exc:
-            self._held(str(exc), "report this: a fault of ours", batch=todo.action is Action.SEND_BATCH)
+            advice = "report this: a fault of ours"
+            if todo.action is Action.SEND_BATCH:
+                self._held(str(exc), advice, batch=True)
+            else:
+                self._pump.heartbeat_unmade(self._clock.monotonic_s(), str(exc), advice)
         if self._pump.status.state is not before:
             self._on_state(self.status())
         return 0.0

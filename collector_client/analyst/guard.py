@@ -57,7 +57,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                # Pages hold customers' alerts and are never kept; files with an ETag are asked about again each time.
+                headers.setdefault("Cache-Control", "no-cache" if "ETag" in headers else "no-store")
             await send(message)
 
         app = self._refusal(scope) or self._app
@@ -69,7 +70,7 @@ class Guard:
         if found is None or found[1] not in self._hosts:
             return PlainTextResponse(
                 "421: this page is not served under the name that was asked for.\n"
-                "Use its own address, or allow the name in collector.toml.\n",
+                "Use its own address, or allow the name: [page] names in collector.toml.\n",
                 status_code=421,
             )
         if scope["method"] not in ("GET", "HEAD"):

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from collector_client.config import CONFIG_NAME
 from collector_client.errors import EnvironmentFault, OperatorError
-from collector_client.ingest.process import PKI_NAME
+from collector_client.pki import PKI_NAME
 from collector_client.store import StoreError
 from collector_client.store.connect import (
     CONTROL_NAME,

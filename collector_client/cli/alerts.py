@@ -11,7 +11,16 @@ from typing import Any
 
 from appliance.wire.fields import format_clock, parse_clock
 from appliance.wire.session import SessionError
-from collector_client.cli.options import add_command, add_directory, add_json, hint, print_json, print_table, shown_time
+from collector_client.cli.options import (
+    add_command,
+    add_directory,
+    add_json,
+    hint,
+    print_json,
+    print_table,
+    shown_place,
+    shown_time,
+)
 from collector_client.errors import OperatorError
 from collector_client.store import query
 from collector_client.store.clock import SystemClock
@@ -23,6 +32,8 @@ _EXAMPLES = """\
   vedette-collector alerts --tenant acme --text sqlmap --json | jq -r '.[].src_ip' | sort | uniq -c
 """
 DEFAULT_LIMIT = 100
+_SHORT_ID = 8
+"""Of a sensor's id in the table for people: `sensors` and --json have it whole."""
 
 
 def add(commands: Any) -> None:
@@ -69,18 +80,17 @@ def run_alerts(args: argparse.Namespace) -> int:
         print_json([_as_json(row) for row in rows])
         return 0
     print_table(
-        ("time", "sid", "prio", "message", "source", "destination", "tenant", "site", "sensor", "key", "id"),
+        ("time UTC", "prio", "sid", "message", "source", "destination", "where", "sensor", "key", "id"),
         (
             (
                 shown_time(row.ts_sensor_ns),
-                row.sid,
                 row.priority,
+                row.sid,
                 row.msg,
                 _end(row.src_ip, row.src_port),
                 _end(row.dst_ip, row.dst_port),
-                row.tenant,
-                row.site,
-                row.sensor_id,
+                shown_place(row.tenant, row.site),
+                row.sensor_id[:_SHORT_ID],
                 row.assurance,
                 row.alert_id,
             )

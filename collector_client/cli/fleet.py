@@ -11,7 +11,16 @@ from typing import Any
 
 from appliance.wire.enrollment import parse_sensor_id
 from appliance.wire.session import SessionError
-from collector_client.cli.options import add_command, add_directory, add_json, hint, print_json, print_table, shown_time
+from collector_client.cli.options import (
+    add_command,
+    add_directory,
+    add_json,
+    hint,
+    print_json,
+    print_table,
+    shown_place,
+    shown_time,
+)
 from collector_client.errors import OperatorError
 from collector_client.store import Control, audit, query, sensors
 from collector_client.store.clock import SystemClock
@@ -56,32 +65,18 @@ def run_sensors(args: argparse.Namespace) -> int:
     if not rows:
         hint("no sensor has enrolled yet; make a token: vedette-collector token new")
     print_table(
-        (
-            "sensor",
-            "label",
-            "tenant",
-            "site",
-            "state",
-            "key",
-            "last heartbeat",
-            "last alert",
-            "alerts",
-            "gaps",
-            "until",
-        ),
+        ("sensor", "where", "state", "key", "heartbeat UTC", "last alert UTC", "alerts", "gaps", "valid to"),
         (
             (
                 row.sensor_id,
-                row.label,
-                row.tenant,
-                row.site,
+                shown_place(row.tenant, row.site, row.label),
                 f"{row.state}, forked" if row.conflicts else row.state,
                 row.assurance,
-                shown_time(row.last_heartbeat_ts_ns),
-                shown_time(row.last_alert_ts_ns),
+                shown_time(row.last_heartbeat_ts_ns)[:16],
+                shown_time(row.last_alert_ts_ns)[:16],
                 row.alerts,
                 sum(last - first + 1 for first, last in row.gaps),
-                shown_time(row.cert_not_after_ns),
+                shown_time(row.cert_not_after_ns)[:10],
             )
             for row in rows
         ),

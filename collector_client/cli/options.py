@@ -29,6 +29,8 @@ exit codes:
   4  this machine cannot do it (disk full, port taken, store in use, permission)
 """
 _WIDTH_OF_FILES = 200
+WRAPPED = frozenset({"message", "where"})
+"""Columns whose text may go over several lines."""
 
 
 def formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
@@ -82,9 +84,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH_OF_FILES)
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # Ids, times and addresses are copied by hand: they stay in one piece.
+        table.add_column(column, overflow="fold", no_wrap=column not in WRAPPED)
     for row in rows:
         table.add_row(*(Text("-" if cell is None or cell == "" else plain(str(cell))) for cell in row))
     console.print(table)
@@ -96,5 +99,10 @@ def hint(line: str) -> None:
 
 
 def shown_time(wall_ns: int | None) -> str:
-    """A time to the second, or a dash."""
-    return "-" if wall_ns is None else format_clock(wall_ns)[:19] + "Z"
+    """A time in UTC to the second, or a dash."""
+    return "-" if wall_ns is None else format_clock(wall_ns)[:19].replace("T", " ")
+
+
+def shown_place(*names: str) -> str:
+    """Tenant, site and, where there is one, label."""
+    return "/".join(name for name in names if name)

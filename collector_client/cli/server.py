@@ -18,10 +18,10 @@ from collector_client.create import create_collector
 from collector_client.errors import OperatorError
 from collector_client.store.clock import SystemClock
 
-DEFAULT_PORT = 8443
+DEFAULT_PORT = 443
 _INIT = """\
-  vedette-collector init /var/lib/vedette-collector --name collector.example.net --port 443
-  vedette-collector init demo-data --name 127.0.0.1
+  vedette-collector init /var/lib/vedette-collector --name collector.example.net
+  vedette-collector init demo-data --name 127.0.0.1 --port 8443
 """
 _SERVE = """\
   vedette-collector serve /var/lib/vedette-collector

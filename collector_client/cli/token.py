@@ -18,11 +18,11 @@ from collector_client.cli.options import (
     hint,
     print_json,
     print_table,
+    shown_place,
     shown_time,
 )
 from collector_client.config import load_config
-from collector_client.ingest.process import PKI_NAME
-from collector_client.pki import Authority
+from collector_client.pki import PKI_NAME, Authority
 from collector_client.store import Control, tokens
 from collector_client.store.clock import SystemClock
 from collector_client.tokens import new_token, parse_span
@@ -105,14 +105,12 @@ def run_list(args: argparse.Namespace) -> int:
         )
         return 0
     print_table(
-        ("token", "state", "tenant", "site", "label", "expires", "used by", "used"),
+        ("token", "state", "where", "expires UTC", "used by", "used UTC"),
         (
             (
                 token.token_id,
                 token.state(now_ns),
-                token.tenant,
-                token.site,
-                token.label,
+                shown_place(token.tenant, token.site, token.label),
                 shown_time(token.expires_ns),
                 token.used_by,
                 shown_time(token.used_ns),

@@ -26,7 +26,7 @@ from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
-from collector_client.pki import Authority
+from collector_client.pki import PKI_NAME, Authority
 from collector_client.store import BatchToStore, Control, Writer, sensors
 from collector_client.store.clock import Clock
 from collector_client.store.sensors import SensorRecord
@@ -34,7 +34,6 @@ from collector_client.validate import Window
 
 log = logging.getLogger("vedette.ingest")
 
-PKI_NAME = "pki"
 _SWEEP_S = 1.0
 _RENEW_S = 3600.0
 _DRAIN_S = 20.0
@@ -156,7 +155,7 @@ class Ingest:
         except OSError as error:
             raise EnvironmentFault(
                 f"{listen}: cannot listen there ({error.strerror or error})",
-                advice="name another address with --ingest, or free the port",
+                advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
             ) from error
 
     async def _keep_house(self, context: ssl.SSLContext) -> None:

@@ -31,6 +31,9 @@ from collector_client.errors import EnvironmentFault, OperatorError
 from collector_client.pki import profile
 from collector_client.pki.profile import SensorCertificate
 
+PKI_NAME = "pki"
+"""The authority's folder in a collector's folder."""
+
 SOFTWARE = "software"
 """The assurance of a key that nothing proves to live in hardware."""
 

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from collector_client.store import insert, ranges
+from collector_client.store import audit, insert, ranges
 from collector_client.store.clock import Clock
 from collector_client.store.connect import (
     lock_for_writing,
@@ -64,11 +64,16 @@ class Writer:
         """
         lock = lock_for_writing(directory)
         try:
-            writer = cls(directory, clock, lock, open_control(directory))
+            control = open_control(directory)
+        except BaseException:
+            os.close(lock)
+            raise
+        writer = cls(directory, clock, lock, control)
+        try:
             with translated(str(directory)):
                 writer._catch_up()
         except BaseException:
-            os.close(lock)
+            writer.close()
             raise
         return writer
 
@@ -121,9 +126,6 @@ class Writer:
             StoreError: a file cannot be removed.
         """
         with self._mutex, translated(str(month_path(self._directory, month))):
-            if self._is_open(month) and self._month:
-                self._month[1].close()
-                self._month = None
             self._catch_up()
             if self._is_open(month) and self._month:
                 self._month[1].close()
@@ -131,7 +133,14 @@ class Writer:
             path = month_path(self._directory, month)
             for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
                 name.unlink(missing_ok=True)
-            self._control.execute("DELETE FROM months WHERE month = ?", (month,))
+            self._control.execute("BEGIN IMMEDIATE")
+            try:
+                self._control.execute("DELETE FROM months WHERE month = ?", (month,))
+                audit.record(self._control, self._clock.wall_ns(), "store", "drop month", month)
+                self._control.execute("COMMIT")
+            except BaseException:
+                self._control.execute("ROLLBACK")
+                raise
 
     def _store_group(self, month: str, batches: Sequence[BatchToStore]) -> list[Stored]:
         alerts = self._open_month(month)

@@ -202,7 +202,7 @@ def show(result: dict[str, Any]) -> None:
             speed = (f"{row['packets_per_cpu_second'] / 1e3:.0f}", f"{row['gbit_per_cpu_second']:.2f}")
             rest = (f"{row['seconds_cpu_total']:.2f}", f"{row['peak_rss_bytes'] / 1e6:.0f}", str(row["alerts"]))
             table.add_row(name, spread, *speed, *rest)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
     if "peer" in result:
         console.print(f"the peer's packet thread takes {result['ratio_cpu']} times Vedette's CPU time,")

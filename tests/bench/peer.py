@@ -133,9 +133,10 @@ def _command(root: Path) -> list[str]:
 
 
 def version(root: Path) -> str:
-    """The peer's own word for its version."""
+    """The peer's name and version, from its own words ("This is Suricata version 7.0.10 RELEASE")."""
     done = subprocess.run([*_command(root), "-V"], check=True, capture_output=True, text=True)
-    return done.stdout.strip().removeprefix("This is ")
+    found = re.search(r"Suricata version (\S+)", done.stdout)
+    return f"Suricata {found[1]}" if found else done.stdout.strip()
 
 
 def configuration(root: Path) -> str:

@@ -18,6 +18,7 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 
 from collector_client.analyst import vendor  # noqa: E402
+from collector_client.create import create_collector  # noqa: E402
 from collector_client.store import Control, Writer, heartbeats  # noqa: E402
 from collector_client.store.clock import SystemClock  # noqa: E402
 from tests.fakes.events import HOUR_NS, KINDS, Kind, enroll, event, fill, heartbeat  # noqa: E402
@@ -47,6 +48,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.now_ns = time.time_ns()
+        create_collector(directory, ["localhost"], "127.0.0.1:0", SystemClock())
         self.sensor = enroll(
             directory, "s-hq", tenant="Acme", label="hq-1", not_after_ns=self.now_ns + 20 * 24 * HOUR_NS
         )
@@ -75,14 +77,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def address(store: Store) -> Iterator[str]:
-    command = [sys.executable, "-m", "collector_client.analyst", str(store.directory), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-m", "collector_client.page", str(store.directory), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        found = re.search(r"http://\S+", server.stdout.readline())
+        found = re.fullmatch(r"ready (127\.0\.0\.1:\d+)\n", server.stdout.readline())
         assert found, "the server did not say its address"
-        yield found[0]
+        yield f"http://{found[1]}/"
         server.terminate()
-        assert server.wait(timeout=20) in (0, -15)
+        assert server.wait(timeout=20) == 0
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,7 @@ class FakeCollector:
         self.batches: list[BatchHeader] = []
         self.connections = 0
         self.clock_ns = 1_700_000_000_000_000_000
+        self.silent = threading.Event()
         self.let_go = threading.Event()
         self._lock = threading.Lock()
         collector = self
@@ -219,6 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault is Fault.NOTHING_STORED:
             self._answer(200, {}, Receipt(header.epoch, 0, 0, fake.clock_ns).to_json())
         elif fault is Fault.SILENT:
+            fake.silent.set()
             fake.let_go.wait(30)
             raise ConnectionDropError
         else:

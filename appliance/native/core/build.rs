@@ -1,4 +1,7 @@
-//! Finds Debian's static `libhs.a` (package libvectorscan-dev) for the `vectorscan` feature.
+//! Finds Debian's `libhs.so` (package libvectorscan-dev) for the `vectorscan` feature.
+//!
+//! The shared library, because Debian's static one is compiled as position-independent *executable* code: the linker refuses it
+//! in a Python extension module. A folder that has only `libhs.a` (a build of one's own with -fPIC) is linked statically.
 //!
 //! `VEDETTE_LIBHS_DIR` names a folder to use instead of searching. Without the library the build stops with the package's
 //! name, because a sensor without it would be several times slower and nobody would be told.
@@ -12,13 +15,17 @@ fn main() {
     }
     let Some(folder) = folder_of_libhs() else {
         println!(
-            "cargo:error=libhs.a was not found under /usr/lib or /usr/local/lib; install libvectorscan-dev, set \
+            "cargo:error=neither libhs.so nor libhs.a was found under /usr/lib or /usr/local/lib; install libvectorscan-dev, set \
              VEDETTE_LIBHS_DIR, or build with --no-default-features"
         );
         return;
     };
-    println!("cargo:rerun-if-changed={}", folder.join("libhs.a").display());
+    println!("cargo:rerun-if-changed={}", folder.join("libhs.so").display());
     println!("cargo:rustc-link-search=native={}", folder.display());
+    if folder.join("libhs.so").is_file() {
+        println!("cargo:rustc-link-lib=dylib=hs");
+        return;
+    }
     println!("cargo:rustc-link-lib=static=hs");
     println!("cargo:rustc-link-lib=dylib=stdc++");
     println!("cargo:rustc-link-lib=dylib=m");
@@ -33,5 +40,5 @@ fn folder_of_libhs() -> Option<PathBuf> {
     [format!("/usr/lib/{arch}-linux-gnu"), "/usr/local/lib".into(), "/usr/lib64".into(), "/usr/lib".into()]
         .iter()
         .map(|folder| Path::new(folder).to_path_buf())
-        .find(|folder| folder.join("libhs.a").is_file())
+        .find(|folder| folder.join("libhs.so").is_file() || folder.join("libhs.a").is_file())
 }

@@ -16,6 +16,9 @@ from appliance.wire.snml.reject import RejectCode, SnmlError
 
 Element = etree._Element
 
+_MAX_ATTRIBUTES = 16
+"""More than any element has. Reading values costs lxml the square of their number."""
+
 
 def attributes(element: Element, readers: Mapping[str, Reader | int], required: Sequence[str] = ()) -> dict[str, Any]:
     """The element's attributes, each by its reader; a reader that is an int is the largest of a plain decimal number.
@@ -24,8 +27,12 @@ def attributes(element: Element, readers: Mapping[str, Reader | int], required: 
         SnmlError: an attribute is unknown, missing or refused by its reader.
     """
     values: dict[str, Any] = {}
-    items = cast("list[tuple[str, str]]", element.items())
-    for name, text in items:
+    names = cast("list[str]", element.keys())
+    if len(names) > _MAX_ATTRIBUTES:
+        came = f"{element.tag} with {len(names)} attributes"
+        raise SnmlError(RejectCode.ATTRIBUTE_UNKNOWN, came, f"at most {len(readers)}")
+    # keys() and values() are faster than items().
+    for name, text in zip(names, cast("list[str]", element.values()), strict=True):
         reader = readers.get(name)
         if reader.__class__ is int:
             # Inline, for most attributes are numbers: number() in fields.py says why in this form.
@@ -54,6 +61,19 @@ def no_attributes(element: Element) -> None:
     """
     if element.keys():
         attributes(element, {})
+
+
+def no_namespaces(*elements: Element) -> None:
+    """Nothing, when none of the elements declares or is below a namespace; SNML has none.
+
+    Raises:
+        SnmlError: ATTRIBUTE_UNKNOWN.
+    """
+    for element in elements:
+        if element.nsmap:
+            raise SnmlError(
+                RejectCode.ATTRIBUTE_UNKNOWN, f"{element.tag} with {len(element.nsmap)} namespaces", "no namespaces"
+            )
 
 
 def leaf(element: Element) -> str:

@@ -8,7 +8,7 @@ two. Raises SnmlError only, whatever the tree.
 from __future__ import annotations
 
 from appliance.wire.snml import fields as f
-from appliance.wire.snml.element import Children, Element, attributes, leaf, no_attributes
+from appliance.wire.snml.element import Children, Element, attributes, leaf, no_attributes, no_namespaces
 from appliance.wire.snml.extension import Extension
 from appliance.wire.snml.model import Detail, Encoding, Event, Reference, Sensor, Signature
 from appliance.wire.snml.packet import Raw
@@ -24,26 +24,31 @@ _SENSOR = {"encoding": f.token(*Encoding), "detail": f.token(*Detail)}
 _IPADDR = {"version": f.token("4", "6")}
 
 
-def read_document(root: Element, max_events: int) -> tuple[Sensor, list[Event | SnmlError]]:
-    """The sensor, and each event or why it is refused.
+def read_document(root: Element, max_events: int, *, namespaces: bool = True) -> tuple[Sensor, list[Event | SnmlError]]:
+    """The sensor, and each event or why it is refused. `namespaces` False: there is no `xmlns` in the document's bytes.
 
     Raises:
         SnmlError: the root, the sensor, or what stands around the events breaks the vocabulary.
     """
     if root.tag != "SNML-Message":
         raise SnmlError(RejectCode.ROOT_UNKNOWN, f"root element {root.tag}", "SNML-Message")
-    if root.nsmap:
-        raise SnmlError(RejectCode.ATTRIBUTE_UNKNOWN, f"namespaces {sorted(map(str, root.nsmap))}", "no namespaces")
+    no_namespaces(root)
     attributes(root, {"version": _version})
     children = Children(root)
-    sensor = read_sensor(children.take("sensor"))
+    node = children.take("sensor")
+    if namespaces:
+        no_namespaces(*node.iter())
+    sensor = read_sensor(node)
     first = children.take("event")
     nodes = [first, *children.take_all("event", max_events - 1, RejectCode.EVENTS_TOO_MANY)]
     children.end()
     results: list[Event | SnmlError] = []
     for index, node in enumerate(nodes):
         try:
-            results.append(read_event(node, sensor.encoding))
+            event = read_event(node, sensor.encoding)
+            if namespaces:
+                no_namespaces(*node.iter())
+            results.append(event)
         except SnmlError as error:
             results.append(error.at_event(index))
     return sensor, results

@@ -82,7 +82,7 @@
             readout.textContent = hint;
             return;
           }
-          const parts = counts.map((row, i) => (row[at] ? `${STACKS[i] === "px" ? "other" : STACKS[i].toUpperCase()} ${row[at]}` : "")).filter(Boolean);
+          const parts = counts.map((row, i) => (row[at] ? `${row[at]} ${STACKS[i] === "px" ? "other" : `of priority ${i + 1}`}` : "")).filter(Boolean);
           readout.textContent = `${label(starts[at], true, width < 60)} UTC: ${parts.join(", ") || "none"}`;
         }],
         setSelect: [(u) => {

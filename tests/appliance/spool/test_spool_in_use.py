@@ -89,6 +89,16 @@ def test_a_full_budget_drops_the_oldest_and_names_the_loss_until_it_is_answered(
     assert [seq for seq, _ in everything(spool)] == list(range(batch.last_seq + 1, 61))
 
 
+def test_the_budget_is_kept_to_the_byte(open_spool: OpenSpool, tmp_path: Path) -> None:
+    """A new segment begins with a prefix; budgets for which those few bytes are too many are among these."""
+    for max_bytes in range(8200, 8400, 4):
+        folder = tmp_path / str(max_bytes)
+        spool = open_spool(folder, max_bytes=max_bytes)
+        for _ in range(6):
+            spool.append([event(1980)])
+            assert sum(path.stat().st_size for path in folder.glob("*.seg")) <= max_bytes
+
+
 def test_a_batch_in_flight_whose_segment_is_dropped_is_no_loss_once_it_is_stored(open_spool: OpenSpool) -> None:
     spool = open_spool(max_bytes=8192)
     spool.append([event(size=900) for _ in range(3)])

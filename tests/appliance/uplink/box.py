@@ -51,6 +51,7 @@ class Box:
         )
         self.spool = self.open_spool()
         self._uplink: Uplink | None = None
+        self.version = "0.1.0"
         self.waits: list[float] = []
         self.states: list[UplinkStatus] = []
 
@@ -72,7 +73,7 @@ class Box:
         return Heartbeat(
             sent_ts_ns=self.clock.wall_ns(),
             started_ts_ns=self.clock.wall_ns(),
-            version="0.1.0",
+            version=self.version,
             host=HostHealth(1.0, 0.5, 10.0, 20.0, 1 << 30),
             spool=SpoolHealth(self.spool.epoch, self.spool.next_seq, 0, 0),
             clock_skew_ms=status.clock_skew_ms,

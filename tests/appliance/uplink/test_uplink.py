@@ -256,6 +256,16 @@ def test_a_heartbeat_refused_leaves_the_batches_alone(box: Box, collector: FakeC
     assert collector.sequences(EPOCH) == [1]
 
 
+def test_a_heartbeat_that_cannot_be_made_leaves_the_batches_alone(box: Box, collector: FakeCollector) -> None:
+    box.version = "v" * 65
+    spooled(box, 1)
+    box.connect(collector.url)
+    box.until_idle()
+    assert box.waits == []
+    assert collector.sequences(EPOCH) == [1]
+    assert collector.heartbeats == []
+
+
 def test_a_document_that_cannot_be_made_is_held_and_named(box: Box, collector: FakeCollector) -> None:
     def unmade(fragments: object) -> bytes:
         return encode_message_from_fragments(SENSOR, [])
@@ -296,6 +306,22 @@ def test_the_thread_delivers_and_ends_when_it_is_told(box: Box, collector: FakeC
     thread.join(30)
     assert not thread.is_alive()
     assert collector.sequences(EPOCH) == [1, 2, 3, 4, 5]
+
+
+def test_an_exchange_without_an_answer_is_broken_off_when_the_daemon_ends(box: Box, collector: FakeCollector) -> None:
+    """A collector that keeps silent must not hold up the end for its whole timeout."""
+    collector.faults.append(Fault.SILENT)
+    spooled(box, 1)
+    stop = threading.Event()
+    uplink = box.connect(collector.url, timeout_s=600)
+    thread = threading.Thread(target=uplink.run, args=(stop,))
+    thread.start()
+    assert collector.silent.wait(30)
+    stop.set()
+    uplink.interrupt()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert box.spool.cursor == 0
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -106,6 +106,7 @@ def test_every_answer_carries_the_strict_policy(
     assert "unsafe" not in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == ("no-cache" if path.startswith("/static/") else "no-store")
 
 
 @pytest.mark.parametrize(

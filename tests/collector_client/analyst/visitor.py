@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import uvicorn
+
 from collector_client.analyst import create_app
 from collector_client.analyst.guard import LOOPBACK_HOSTS
-from collector_client.analyst.server import bind, server
 from collector_client.store.clock import Clock
 
 
@@ -33,9 +34,10 @@ class Visitor:
     """Runs the page while it is open; `with Visitor(...) as visitor: visitor.get("/")`."""
 
     def __init__(self, directory: Path, clock: Clock, hosts: Iterable[str] = LOOPBACK_HOSTS) -> None:
-        self._listener: socket.socket = bind("127.0.0.1", 0)
+        self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._server = server(create_app(directory, clock, hosts=hosts))
+        app = create_app(directory, clock, hosts=hosts)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
 
     def __enter__(self) -> Visitor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,27 @@ def test_a_backup_made_while_it_runs_becomes_the_same_collector(
         sensor.disconnect()
     finally:
         restored.stop()
+
+
+def test_nobody_writes_between_the_copies_that_must_agree(
+    run: Run, collector: Collector, sensor: FakeSensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = []
+    module = importlib.import_module("collector_client.care.backup")
+    copy = module._copy
+
+    def watched(source: sqlite3.Connection, path: Path) -> None:
+        control = sqlite3.connect(collector.directory / "control.db", timeout=0, isolation_level=None)
+        with closing(control) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        copied.append(path.name)
+        copy(source, path)
+
+    monkeypatch.setattr(module, "_copy", watched)
+    assert run("backup", collector.directory, tmp_path / "b.tar")[0] == 0
+    assert copied[-1] == "control.db"
+    assert copied[0].startswith("alerts-")
+    assert sensor.send([event(4)]).status == 200
 
 
 def test_a_backup_overwrites_nothing_and_restore_neither(

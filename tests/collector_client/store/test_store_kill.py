@@ -137,6 +137,9 @@ def test_dropping_a_month_forgets_its_alerts_but_not_its_numbers(tmp_path: Path)
     writer.store_batch(first)  # type: ignore[arg-type]
     writer.drop_month("2026-11")
     assert not list(tmp_path.glob("alerts-2026-11.db*"))
+    control = sqlite3.connect(tmp_path / "control.db")
+    assert control.execute("SELECT action, subject FROM audit").fetchall()[-1] == ("drop month", "2026-11")
+    control.close()
     again = batches(DECEMBER)
     assert writer.store_batch(again[0]).duplicates == 20  # type: ignore[arg-type]
     assert writer.store_batch(again[1]).stored_to == 40  # type: ignore[arg-type]
@@ -144,3 +147,30 @@ def test_dropping_a_month_forgets_its_alerts_but_not_its_numbers(tmp_path: Path)
     Writer.open(tmp_path, FakeClock()).close()
     assert numbers(tmp_path) == list(range(21, 41))
     assert second is not None
+
+
+def test_a_month_removed_by_hand_and_begun_anew_is_caught_up_from_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enroll(tmp_path, "s-one")
+    first, second = batches(NOVEMBER)
+    writer = Writer.open(tmp_path, FakeClock())
+    for batch in (first, EventSource("s-one", epoch=6).batch([event(KINDS[0], NOVEMBER)], NOVEMBER)):
+        writer.store_batch(batch)  # type: ignore[arg-type]
+    writer.close()
+    for path in tmp_path.glob("alerts-2026-11.db*"):
+        path.unlink()
+
+    def fail(_: Writer) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    writer = Writer.open(tmp_path, FakeClock())
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_commit_control", fail)
+        with pytest.raises(StoreError, match="disk I/O error"):
+            writer.store_batch(second)  # type: ignore[arg-type]
+    writer.close()
+    writer = Writer.open(tmp_path, FakeClock())
+    assert writer.store_batch(batches(DECEMBER)[1]).duplicates == 20  # type: ignore[arg-type]
+    writer.close()
+    assert numbers(tmp_path) == list(range(21, 41))

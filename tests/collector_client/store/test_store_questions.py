@@ -202,3 +202,15 @@ def test_retention_drops_whole_months_and_never_the_current_one(keep: int, gone:
 
 def test_retention_counts_months_over_a_new_year() -> None:
     assert expired_months(["2025-11", "2025-12", "2026-01"], 1_768_000_000 * NS, 1) == ["2025-11"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("100% C", 1), ("CPU_load", 1), ("C:\\x", 1), ("100_", 0), ("CPU%load", 0)]
+)
+def test_wildcards_in_a_search_are_plain_characters(tmp_path: Path, text: str, found: int) -> None:
+    sensor = enroll(tmp_path, "s-one")
+    writer = Writer.open(tmp_path, FakeClock())
+    writer.store_batch(sensor.batch([event(replace(KINDS[0], msg="100% CPU_load in C:\\x"), NOVEMBER)], NOVEMBER))
+    writer.close()
+    with Reader.open(tmp_path, FakeClock(NOW)) as reader:
+        assert len(query.alerts(reader, query.AlertFilter(text=text), 10)) == found

@@ -118,9 +118,9 @@ REFUSE: dict[str, tuple[str, str, int | None, str]] = {
     ),
     "namespace-further-down": (
         swap("<reference system", '<reference xmlns:a="urn:a" system'),
-        "404 INPUT_INVALID",
+        "40403 ATTRIBUTE_UNKNOWN",
         0,
-        "Only the DTD sees it there.",
+        "Not even where nothing uses it.",
     ),
     "version-0.2": (swap(' version="0.3"', ' version="0.2"'), "40404 VERSION", None, "Only 0.3 is spoken."),
     "unknown-encoding": (swap('"hex"', '"rot13"'), "40405 TOKEN", None, "hex, base64 and ascii only."),

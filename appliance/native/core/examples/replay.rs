@@ -1,5 +1,5 @@
 //! Replays capture files one by one, each from a fresh start, and prints one line per alert, tab-separated:
-//! `replay [--var NAME=VALUE]... --rules PATH [--rules PATH]... FILE...`
+//! `replay [--list] [--cache DIR] [--var NAME=VALUE]... --rules PATH [--rules PATH]... FILE...`
 //!
 //! Lines: `rule GID SID` for each loaded rule (with `--list`), `refused SID KEYWORD REASON`, `file PATH`,
 //! `alert GID SID PROTO SRC SPORT DST DPORT`, `done PACKETS CPU_MS`.
@@ -21,11 +21,13 @@ fn cpu_ns() -> u64 {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut variables, mut rules, mut files, mut list) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let mut options = Options::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or("an option lacks its value");
         match argument.as_str() {
             "--list" => list = true,
+            "--cache" => options.cache_dir = Some(PathBuf::from(value()?)),
             "--rules" => rules.push(PathBuf::from(value()?)),
             "--var" => {
                 let text = value()?;
@@ -35,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => files.push(PathBuf::from(argument)),
         }
     }
-    let set = Arc::new(RuleSet::load(&rules, &Variables::with(&variables)?, &Options::default())?);
+    let set = Arc::new(RuleSet::load(&rules, &Variables::with(&variables)?, &options)?);
     for refusal in &set.refused {
         println!("refused\t{}\t{}\t{}", refusal.sid.unwrap_or(0), refusal.keyword, refusal.reason);
     }

@@ -155,6 +155,8 @@ pub struct FlowView<'a> {
     /// TCP, in [`Inspector::packet`]: this packet's payload was taken into the stream, so that it comes (or came) through
     /// [`Inspector::stream`]. Stream rules fall back to the packet's payload when it was not (no handshake seen, out of window).
     pub payload_in_stream: bool,
+    /// TCP, in [`Inspector::packet`]: this packet's payload is ciphertext, which is not looked at.
+    pub ciphertext: bool,
     /// Detection's own notes.
     pub scratch: &'a mut FlowScratch,
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::net::IpAddr;
 use support::{ethernet, frame, icmp, ipv4, ipv6, raw, tcp, udp, A, A6, B, B6};
-use vedette_core::decode::{Config, Decoded, Decoder, Reason};
+use vedette_core::decode::{tunnel, Config, Decoded, Decoder, Reason};
 use vedette_core::packet::{Frame, LinkType, Packet, L4};
 
 const SYN: u8 = 2;
@@ -132,16 +132,9 @@ fn what_is_not_a_packet_is_counted_by_its_reason() {
         ("endless extensions", LinkType::Raw, ipv6(60, &endless), Reason::Ipv6Extension),
         ("bad ip sum", LinkType::Raw, edit(8, 63), Reason::ChecksumIp),
         ("bad tcp sum", LinkType::Raw, tcp_bad(15, 1), Reason::ChecksumTcp),
-        ("tcp data offset 4", LinkType::Raw, tcp_bad(12, 0x40), Reason::TcpHeader),
-        ("tcp data offset 15", LinkType::Raw, tcp_bad(12, 0xf0), Reason::TcpHeader),
-        ("tcp of 19 bytes", LinkType::Raw, ipv4(1, 0, 6, &[], &[0; 19]), Reason::TcpHeader),
-        ("udp of 7 bytes", LinkType::Raw, ipv4(1, 0, 17, &[], &[0; 7]), Reason::UdpHeader),
-        ("udp length 7", LinkType::Raw, udp_len(7), Reason::UdpHeader),
-        ("udp length beyond", LinkType::Raw, udp_len(12), Reason::UdpHeader),
         ("bad udp sum", LinkType::Raw, udp_len(10), Reason::ChecksumUdp),
         ("no udp sum over ipv6", LinkType::Raw, zero_sum6, Reason::ChecksumUdp),
         ("bad icmp sum", LinkType::Raw, ipv4(1, 0, 1, &[], &[8, 0, 1, 1, 0, 0, 0, 0]), Reason::ChecksumIcmp),
-        ("icmp of 4 bytes", LinkType::Raw, ipv4(1, 0, 1, &[], &icmp(8, 0, &[])), Reason::IcmpHeader),
     ];
     for (name, link, data, expected) in &cases {
         assert_eq!(reason(&frame(*link, data), true), Some(*expected), "{name}");
@@ -155,6 +148,36 @@ fn what_is_not_a_packet_is_counted_by_its_reason() {
     ];
     for reason in Reason::ALL.iter().filter(|reason| !fragments.contains(reason)) {
         assert!(cases.iter().any(|case| case.3 == *reason), "{} has a case", reason.name());
+    }
+}
+
+#[test]
+fn a_layer_4_header_that_does_not_fit_leaves_the_addresses_to_rules() {
+    let tcp_offset = |words: u8| {
+        let mut segment = tcp(SYN, &[], b"", false);
+        segment[12] = words << 4;
+        ipv4(1, 0, 6, &[], &segment)
+    };
+    let udp_len = |len: u8| {
+        let mut datagram = udp(b"abc", false);
+        datagram[5] = len;
+        ipv4(1, 0, 17, &[], &datagram)
+    };
+    let cases = [
+        ("tcp data offset 4", tcp_offset(4), [1, 0, 0]),
+        ("tcp data offset 15", tcp_offset(15), [1, 0, 0]),
+        ("tcp of 19 bytes", ipv4(1, 0, 6, &[], &[0; 19]), [1, 0, 0]),
+        ("udp of 7 bytes", ipv4(1, 0, 17, &[], &[0; 7]), [0, 1, 0]),
+        ("udp length 7", udp_len(7), [0, 1, 0]),
+        ("udp length beyond", udp_len(12), [0, 1, 0]),
+        ("icmp of 4 bytes", ipv4(1, 0, 1, &[], &icmp(8, 0, &[])), [0, 0, 1]),
+    ];
+    for (name, ip, counts) in cases {
+        let mut decoder = decoder(true);
+        let Decoded::Packet(packet) = decoder.decode(&raw(&ip)) else { panic!("{name}") };
+        assert_eq!((packet.src, packet.dst, packet.l4, packet.payload), (A, B, L4::Other, &b""[..]), "{name}");
+        let counted = decoder.counters();
+        assert_eq!([counted.tcp_header_bad, counted.udp_header_bad, counted.icmp_header_bad], counts, "{name}");
     }
 }
 
@@ -260,5 +283,60 @@ fn a_frame_cut_by_the_capture_is_decoded_as_far_as_it_goes() {
             Decoded::Fragment => panic!("{kept} bytes"),
         }
         assert_eq!(decoder.counters().truncated, u64::from(kept >= 20));
+    }
+}
+
+#[test]
+fn tunnels_show_the_packet_inside() {
+    let segment = tcp(SYN, &[], b"inner", false);
+    let inner = ipv4(9, 0, 6, &[], &segment);
+    let inner6 = ipv6(6, &tcp(SYN, &[], b"inner", true));
+    let gre = |head: &[u8], body: &[u8]| ipv4(1, 0, 47, &[], &[head, body].concat());
+    let framed = ethernet(0x8100, &[&[0, 9, 8, 0][..], &inner].concat());
+    let cases: [(&str, Vec<u8>, &[u8]); 9] = [
+        ("ipv4 in ipv4", ipv4(1, 0, 4, &[], &inner), &inner),
+        ("ipv6 in ipv4", ipv4(1, 0, 41, &[], &inner6), &inner6),
+        ("ipv4 in ipv6", ipv6(4, &inner), &inner),
+        ("ipv6 in ipv6", ipv6(41, &inner6), &inner6),
+        ("gre", gre(&[0, 0, 8, 0], &inner), &inner),
+        (
+            "gre with checksum, key and sequence",
+            gre(&[0xb0, 0, 0x86, 0xdd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2], &inner6),
+            &inner6,
+        ),
+        ("gre with ethernet", gre(&[0, 0, 0x65, 0x58], &framed), &inner),
+        ("erspan ii", gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 1, 0, 0, 0, 0], &framed), &inner),
+        ("pptp", gre(&[0x30, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xff, 3, 0, 0x21], &inner), &inner),
+    ];
+    for (name, outer, expected) in &cases {
+        with_packet(&raw(outer), |packet| {
+            let inside = tunnel::inside(packet, true).expect(name);
+            assert_eq!((inside.ip, inside.payload, inside.ports()), (*expected, &b"inner"[..], (40_000, 80)), "{name}");
+            assert_eq!((inside.ts_ns, inside.source), (packet.ts_ns, packet.source), "{name}");
+            assert!(tunnel::inside(&inside, true).is_none(), "{name}");
+        });
+    }
+}
+
+#[test]
+fn what_is_no_whole_tunnelled_packet_is_left_alone() {
+    let mut bad_sum = tcp(SYN, &[], b"inner", false);
+    bad_sum[16] ^= 1;
+    let inner = ipv4(9, 0, 6, &[], &tcp(SYN, &[], b"inner", false));
+    let gre = |head: &[u8]| ipv4(1, 0, 47, &[], &[head, &inner].concat());
+    let cases = [
+        ("no tunnel", inner.clone()),
+        ("empty", ipv4(1, 0, 4, &[], &[])),
+        ("not ip", ipv4(1, 0, 4, &[], &[0; 40])),
+        ("the other version", ipv4(1, 0, 41, &[], &inner)),
+        ("a fragment", ipv4(1, 0, 4, &[], &ipv4(9, 0x2000, 6, &[], &[0; 64]))),
+        ("bad checksum", ipv4(1, 0, 4, &[], &ipv4(9, 0, 6, &[], &bad_sum))),
+        ("gre, source routes", gre(&[0x40, 0, 8, 0, 0, 0, 0, 0])),
+        ("gre, version 2", gre(&[0, 2, 8, 0])),
+        ("gre, unknown protocol", gre(&[0, 0, 0x12, 0x34])),
+        ("gre, cut", ipv4(1, 0, 47, &[], &[0xb0, 0, 8, 0, 0])),
+    ];
+    for (name, outer) in cases {
+        with_packet(&raw(&outer), |packet| assert!(tunnel::inside(packet, true).is_none(), "{name}"));
     }
 }

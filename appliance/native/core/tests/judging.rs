@@ -73,6 +73,16 @@ fn payload_that_did_not_go_through_the_stream_is_looked_at_in_its_packet() {
 }
 
 #[test]
+fn ciphertext_is_not_looked_into_but_its_headers_are() {
+    let mut bench = Bench::new(
+        r#"alert tcp-pkt any any -> any any (content:"abc"; sid:1;)
+        alert tcp any any -> any 80 (flow:established; sid:2;)"#,
+    );
+    bench.ciphertext = true;
+    assert_eq!(bench.packet(ToServer, b"abc"), [2]);
+}
+
+#[test]
 fn a_threshold_counts_each_hit_in_a_stream_once() {
     let rule = r#"alert tcp any any -> any any (content:"fail"; depth:100; threshold:type threshold, track by_src, count 3, seconds 60; sid:1;)"#;
     let mut bench = Bench::new(rule);
@@ -179,6 +189,27 @@ fn flow_bits_chain_rules_within_and_across_inspections() {
     assert_eq!(bench.stream(ToServer, b"two either", 0, 3), [2, 5]);
     assert_eq!(bench.stream(ToServer, b"undo", 100, 0), NOTHING);
     assert_eq!(bench.stream(ToServer, b"three none", 200, 0), [6]);
+}
+
+#[test]
+fn a_rule_that_tests_and_sets_a_bit_comes_before_those_that_only_test_it() {
+    let mut bench = Bench::udp(
+        "alert udp any any -> any any (content:\"a\"; flowbits:isset,b; sid:1;)
+         alert udp any any -> any any (content:\"a\"; flowbits:isnotset,b; flowbits:set,b; noalert; sid:2;)",
+    );
+    assert_eq!(bench.packet(ToServer, b"a"), [1]);
+}
+
+#[test]
+fn the_payload_half_over_udp_is_the_datagram_of_the_transaction() {
+    let rule =
+        r#"alert dns any any -> any any (content:"|01 00|"; offset:2; depth:2; dns.query; content:"evil"; sid:1;)"#;
+    let mut bench = Bench::udp(rule);
+    bench.app = AppProto::Dns;
+    bench.packet(ToServer, b"xx\x01\x00evil");
+    assert_eq!(bench.transaction(Stage::Request, &mut FakeTx::dns(&[b"evil"])), [1]);
+    bench.packet(ToServer, b"xx\x00\x00evil");
+    assert_eq!(bench.transaction(Stage::Request, &mut FakeTx::dns(&[b"evil"])), NOTHING);
 }
 
 #[test]

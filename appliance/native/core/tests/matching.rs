@@ -170,6 +170,7 @@ const HTTP: &[(&str, Buffers, bool)] = &[
     (r#"flow:to_server; file_data; content:"uid=0";"#, POST, false),
     (r#"file_data; content:"uid=0";"#, POST, true),
     (r#"file_data; content:"pass=";"#, POST, true),
+    (r#"file_data; content:"root"; file_data; content:"uid"; distance:0;"#, POST, true),
     (r#"http.uri; content:"/upload"; file_data; content:"pass=";"#, POST, true),
     (r#"http.uri; content:"/upload"; file_data; content:"uid=0";"#, POST, false),
 ];

@@ -67,7 +67,7 @@ impl Capture {
         Ok(Self { engine: Some(engine.map_err(raised)?) })
     }
 
-    /// Open AF_PACKET TPACKET_V3 rings with fanout by flow hash.
+    /// Open `AF_PACKET` `TPACKET_V3` rings with fanout by flow hash.
     #[staticmethod]
     #[pyo3(signature = (
         names, rules, *, threads = 1, ring_mib = 64, ring_ms = 500, snaplen = 65_535, fanout_group = None,
@@ -114,12 +114,7 @@ impl Capture {
     /// Up to `max_detections` in order; an empty list when `timeout_ms` passed without any; None once the input is
     /// exhausted (or `stop` was called) and every detection has been handed over.
     #[pyo3(signature = (max_detections = 256, timeout_ms = 100))]
-    fn next_batch(
-        &self,
-        py: Python<'_>,
-        max_detections: usize,
-        timeout_ms: u64,
-    ) -> PyResult<Option<Vec<Detection>>> {
+    fn next_batch(&self, py: Python<'_>, max_detections: usize, timeout_ms: u64) -> PyResult<Option<Vec<Detection>>> {
         let deadline = Instant::now() + Duration::from_millis(timeout_ms);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

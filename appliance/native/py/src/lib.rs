@@ -1,7 +1,9 @@
 //! The Python face of the engine: conversions only.
 //!
 //! Rules of this folder: no work of its own. Every call that may wait or compute leaves the interpreter first; every error of the
-//! core becomes `EngineError` with the core's words; the signatures are those of `vedette_engine.pyi`, which stubtest proves.
+//! core becomes `EngineError` with the core's words; the signatures are those of `vedette_engine/__init__.pyi`, which stubtest proves.
+
+#![allow(clippy::needless_pass_by_value)] // what comes from Python is owned by the call
 
 mod capture;
 mod detection;
@@ -24,9 +26,9 @@ fn raised(error: vedette_core::error::Error) -> PyErr {
     EngineError::new_err(error.to_string())
 }
 
-/// Native detection engine of Vedette.
+/// The extension module behind the package `vedette_engine`.
 #[pymodule]
-fn vedette_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("EngineError", module.py().get_type::<EngineError>())?;
     module.add_class::<rules::Refusal>()?;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -22,12 +24,15 @@ from appliance.wire.snml import (
     encode_message,
 )
 
+ROOT = Path(__file__).parents[4]
 SENSOR = Sensor(Encoding.HEX, Detail.FULL, "sensor1", "192.0.2.10", 4)
 EVENT = Event(Signature("m"), (), 0, Raw(b"x"))
 GOOD = encode_message(Message(SENSOR, (EVENT,)))
 DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 BOMB = b"<!DOCTYPE a [<!ENTITY a 'ha'>" + b"".join(b"<!ENTITY a%d '%s'>" % (i, b"&a;" * 10) for i in range(9)) + b"]>"
 EXTERNAL = b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/hostname'>]>"
+
+HEAD, TAIL = GOOD.split(b"<event>", 1)[0] + b"<event>", b"</event></SNML-Message>"
 
 ATTACKS = {
     "a document of 5 MiB": (GOOD + b" " * (5 << 20), RejectCode.DOCUMENT_TOO_LARGE),
@@ -40,6 +45,25 @@ ATTACKS = {
     "the same with the other quotes": (
         b"<a " + b" ".join(b"a%d=''" % i for i in range(330_000)) + b"/>",
         RejectCode.MARKUP_TOO_MUCH,
+    ),
+    # Each of these took quadratic time when the DTD or lxml's items() saw it first.
+    "300,000 unknown elements": (HEAD + b"<b/>" * 300_000 + TAIL, RejectCode.ELEMENT_MISSING),
+    "300,000 elements without what they need": (HEAD + b"<option/>" * 300_000 + TAIL, RejectCode.ELEMENT_MISSING),
+    "300,000 attributes of one element": (
+        HEAD.replace(b"<event>", b"<event " + b" ".join(b'a%d=""' % i for i in range(300_000)) + b">") + TAIL,
+        RejectCode.ATTRIBUTE_UNKNOWN,
+    ),
+    "100,000 namespaces": (
+        HEAD + b"<signature>m</signature>" + b"".join(b'<b xmlns:a%d="u"/>' % i for i in range(100_000)) + TAIL,
+        RejectCode.ELEMENT_MISSING,
+    ),
+    "80,000 references": (
+        HEAD + b"<signature>m</signature>" + b'<reference system="a">b</reference>' * 80_000 + TAIL,
+        RejectCode.ITEMS_TOO_MANY,
+    ),
+    "150,000 events": (
+        HEAD + TAIL.replace(b"</event>", b"</event>" + b"<event/>" * 150_000),
+        RejectCode.EVENTS_TOO_MANY,
     ),
     "300 nested elements": (b"<a>" * 300 + b"</a>" * 300, RejectCode.DEPTH_TOO_GREAT),
     "100,000 nested elements": (b"<a>" * 100_000, RejectCode.DEPTH_TOO_GREAT),
@@ -73,6 +97,35 @@ def test_the_attack_ends_in_its_code(name: str) -> None:
         decode_message(data)
     assert caught.value.code is code
     assert len(str(caught.value)) < 2000
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from appliance.wire.snml import SnmlError, decode_message_lenient_events
+
+def peak_kib():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+data = Path(sys.argv[1]).read_bytes()
+before = peak_kib()
+try:
+    decode_message_lenient_events(data)
+except SnmlError:
+    pass
+print(peak_kib() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc for the largest resident size")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_attack_takes_more_than_256_mib(name: str, tmp_path: Path) -> None:
+    document = tmp_path / "document.xml"
+    document.write_bytes(ATTACKS[name][0])
+    out = subprocess.run(
+        [sys.executable, "-c", MEASURE, document], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert int(out.stdout) < 256 * 1024
 
 
 def test_every_limit_can_be_lowered() -> None:

@@ -71,12 +71,6 @@ reasons! {
     IpLength => ip_length,
     /// A chain of IPv6 extension headers that runs past the end or is longer than the limit.
     Ipv6Extension => ipv6_extension,
-    /// A TCP header that does not fit the datagram.
-    TcpHeader => tcp_header,
-    /// A UDP header that does not fit the datagram.
-    UdpHeader => udp_header,
-    /// An ICMP header that does not fit the datagram.
-    IcmpHeader => icmp_header,
     /// Bad IPv4 header checksum.
     ChecksumIp => checksum_ip,
     /// Bad TCP checksum.
@@ -120,6 +114,12 @@ pub struct Counters {
     pub vlan: u64,
     /// Of those, cut short by the capture's snap length.
     pub truncated: u64,
+    /// Of those, with a TCP header that does not fit the datagram: delivered without it.
+    pub tcp_header_bad: u64,
+    /// Of those, with a UDP header that does not fit the datagram: delivered without it.
+    pub udp_header_bad: u64,
+    /// Of those, with an ICMP header that does not fit the datagram: delivered without it.
+    pub icmp_header_bad: u64,
     /// Fragments taken into reassembly.
     pub fragments: u64,
     /// Datagrams put together from fragments.

@@ -13,6 +13,7 @@ mod ip;
 mod link;
 mod read;
 mod transport;
+pub mod tunnel;
 
 pub use counters::{Counters, Ignored, Reason};
 pub use defrag::Overlap;
@@ -134,7 +135,7 @@ fn one<'a>(
             }
         }
     }
-    let (l4, payload) = transport::parse(&datagram, config.verify_checksums)?;
+    let (l4, payload) = transport::parse(&datagram, config.verify_checksums, counters)?;
     counters.truncated += u64::from(datagram.cut);
     Ok(Some(Packet {
         ts_ns: frame.ts_ns,

@@ -1,10 +1,11 @@
 //! TCP (RFC 9293), UDP (RFC 768), `ICMPv4` (RFC 792) and `ICMPv6` (RFC 4443) headers.
 //!
-//! Rules of this file: one pass over one header; a header that the datagram cannot hold is refused by reason, one that only
-//! the capture cut becomes [`L4::Other`]. Checksums are checked on whole datagrams only.
+//! Rules of this file: one pass over one header. A header that does not fit becomes [`L4::Other`], so that rules on addresses
+//! still see the datagram, as Suricata's do: counted and without payload when the sender made it so, uncounted and with what
+//! is there when only the capture cut it. Checksums are checked on whole datagrams only.
 
 use super::checksum;
-use super::counters::Reason;
+use super::counters::{Counters, Reason};
 use super::ip::Datagram;
 use super::read::be32;
 use crate::packet::{ip_proto, TcpHeader, L4};
@@ -12,20 +13,31 @@ use crate::packet::{ip_proto, TcpHeader, L4};
 /// A layer-4 header and what follows it.
 pub type Layer4<'a> = (L4, &'a [u8]);
 
+/// Why a header could not be read.
+enum Bad {
+    /// It does not fit the datagram.
+    Header,
+    /// The datagram is to be refused.
+    Checksum(Reason),
+}
+
 /// Decodes the upper layer of a whole datagram.
 #[inline]
-pub fn parse<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
-    let parsed = match (datagram.proto, datagram.ip[0] >> 4) {
-        (ip_proto::TCP, _) => tcp(datagram, verify),
-        (ip_proto::UDP, _) => udp(datagram, verify),
-        (ip_proto::ICMP, 4) | (ip_proto::ICMPV6, 6) => icmp(datagram, verify),
-        _ => Ok((L4::Other, datagram.body)),
+pub fn parse<'a>(datagram: &Datagram<'a>, verify: bool, counters: &mut Counters) -> Result<Layer4<'a>, Reason> {
+    let (parsed, misfits) = match (datagram.proto, datagram.ip[0] >> 4) {
+        (ip_proto::TCP, _) => (tcp(datagram, verify), &mut counters.tcp_header_bad),
+        (ip_proto::UDP, _) => (udp(datagram, verify), &mut counters.udp_header_bad),
+        (ip_proto::ICMP, 4) | (ip_proto::ICMPV6, 6) => (icmp(datagram, verify), &mut counters.icmp_header_bad),
+        _ => return Ok((L4::Other, datagram.body)),
     };
     match parsed {
-        Err(Reason::TcpHeader | Reason::UdpHeader | Reason::IcmpHeader) if datagram.cut => {
-            Ok((L4::Other, datagram.body))
+        Ok(layer4) => Ok(layer4),
+        Err(Bad::Checksum(reason)) => Err(reason),
+        Err(Bad::Header) if datagram.cut => Ok((L4::Other, datagram.body)),
+        Err(Bad::Header) => {
+            *misfits += 1;
+            Ok((L4::Other, &[]))
         }
-        other => other,
     }
 }
 
@@ -40,15 +52,15 @@ fn sum_holds(datagram: &Datagram<'_>, covered: &[u8], verify: bool) -> bool {
 }
 
 #[inline]
-fn tcp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
+fn tcp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Bad> {
     let body = datagram.body;
-    let head: &[u8; 20] = body.first_chunk().ok_or(Reason::TcpHeader)?;
+    let head: &[u8; 20] = body.first_chunk().ok_or(Bad::Header)?;
     let header_len = usize::from(head[12] >> 4) * 4;
     if header_len < 20 || header_len > body.len() {
-        return Err(Reason::TcpHeader);
+        return Err(Bad::Header);
     }
     if !sum_holds(datagram, body, verify) {
-        return Err(Reason::ChecksumTcp);
+        return Err(Bad::Checksum(Reason::ChecksumTcp));
     }
     let mut header = TcpHeader {
         sport: u16::from_be_bytes([head[0], head[1]]),
@@ -97,33 +109,33 @@ fn tcp_options(mut options: &[u8], header: &mut TcpHeader) {
 }
 
 #[inline]
-fn udp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
-    let head: &[u8; 8] = datagram.body.first_chunk().ok_or(Reason::UdpHeader)?;
+fn udp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Bad> {
+    let head: &[u8; 8] = datagram.body.first_chunk().ok_or(Bad::Header)?;
     let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
     let body = match datagram.body.get(..len) {
         Some(body) if len >= 8 => body,
         None if datagram.cut => datagram.body,
-        _ => return Err(Reason::UdpHeader),
+        _ => return Err(Bad::Header),
     };
     // Zero means none over IPv4 (RFC 768); over IPv6 it is an error (RFC 8200 section 8.1).
     let none = head[6] == 0 && head[7] == 0 && datagram.src.is_ipv4();
     if !none && !sum_holds(datagram, body, verify) {
-        return Err(Reason::ChecksumUdp);
+        return Err(Bad::Checksum(Reason::ChecksumUdp));
     }
     let l4 = L4::Udp { sport: u16::from_be_bytes([head[0], head[1]]), dport: u16::from_be_bytes([head[2], head[3]]) };
     Ok((l4, &body[8..]))
 }
 
-fn icmp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Reason> {
+fn icmp<'a>(datagram: &Datagram<'a>, verify: bool) -> Result<Layer4<'a>, Bad> {
     let body = datagram.body;
-    let head: &[u8; 8] = body.first_chunk().ok_or(Reason::IcmpHeader)?;
+    let head: &[u8; 8] = body.first_chunk().ok_or(Bad::Header)?;
     let holds = if datagram.proto == ip_proto::ICMPV6 {
         sum_holds(datagram, body, verify)
     } else {
         !verify || datagram.cut || checksum::is_valid(checksum::add(0, body))
     };
     if !holds {
-        return Err(Reason::ChecksumIcmp);
+        return Err(Bad::Checksum(Reason::ChecksumIcmp));
     }
     let echo = match datagram.proto {
         ip_proto::ICMPV6 => matches!(head[0], 128 | 129),

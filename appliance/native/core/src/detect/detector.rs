@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::inspect::{AppProto, Direction, FlowScratch, FlowView, Transaction, Trigger};
 use crate::prefilter::Scratch;
 use crate::rule::model::Rule;
-use crate::rule::plan::groups::Group;
+use crate::rule::plan::groups::{Group, Patterns};
+use crate::rule::plan::pattern::HEAD_BYTES;
 use crate::rule::RuleSet;
 use std::sync::Arc;
 
@@ -109,12 +110,20 @@ impl Detector {
         }
     }
 
-    /// Adds the programs of `group` that `block` makes candidates.
-    pub(super) fn scan(&mut self, group: &Group, block: &[u8]) {
-        if let (Some(set), false) = (group.set, block.is_empty()) {
+    /// Adds the programs of `group` that `block`, which begins at `base` of its stream, makes candidates.
+    pub(super) fn scan(&mut self, group: &Group, block: &[u8], base: u64) {
+        self.scan_patterns(&group.anywhere, block);
+        if base < HEAD_BYTES as u64 && group.head.set.is_some() {
+            let head = HEAD_BYTES - base as usize;
+            self.scan_patterns(&group.head, &block[..head.min(block.len())]);
+        }
+    }
+
+    fn scan_patterns(&mut self, patterns: &Patterns, block: &[u8]) {
+        if let (Some(set), false) = (patterns.set, block.is_empty()) {
             let candidates = &mut self.candidates;
             self.set.plan.matcher.scan(set, block, &mut self.scratch, &mut |pattern| {
-                candidates.extend_from_slice(group.programs_of(pattern));
+                candidates.extend_from_slice(patterns.programs_of(pattern));
             });
         }
     }

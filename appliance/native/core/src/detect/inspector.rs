@@ -6,13 +6,14 @@ use crate::inspect::{
     AppProto, BufferId, Direction, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger, TxScratch,
 };
 use crate::packet::ip_proto;
+use crate::rule::plan::pattern::MAX_PATTERN_BYTES;
 use crate::rule::plan::{app_row, PacketClass, Program};
 use std::sync::Arc;
 
 /// Most stream programs that wait in one flow for the rest of their bytes.
 const MAX_WAITING: usize = 64;
 /// Longest pattern of the prefilter less one: how far before the new bytes a match across the seam can begin.
-const SEAM_BYTES: usize = crate::rule::parse::MAX_PATTERN_BYTES - 1;
+const SEAM_BYTES: usize = MAX_PATTERN_BYTES - 1;
 
 fn class_of(proto: u8) -> PacketClass {
     match proto {
@@ -52,6 +53,8 @@ impl Inspector for Detector {
             Some((flow, direction)) => (Some(flow), direction),
             None => (None, Direction::ToServer),
         };
+        // Rules that look at headers alone are judged all the same.
+        let payload = if flow.as_ref().is_some_and(|flow| flow.ciphertext) { &[] } else { packet.payload };
         let context = Context {
             trigger,
             direction,
@@ -63,6 +66,10 @@ impl Inspector for Detector {
         let mut addresses_due = true;
         if let Some(flow) = flow.as_deref_mut() {
             self.renew_flow(flow.scratch);
+            if packet.proto == ip_proto::UDP {
+                // Each datagram is a payload of its own; halves met in the one before say nothing about this one's transaction.
+                flow.scratch.halves.clear();
+            }
             let bit = 1 << direction as u8;
             addresses_due = flow.scratch.ip_only_done & bit == 0;
             flow.scratch.ip_only_done |= bit;
@@ -81,13 +88,13 @@ impl Inspector for Detector {
         }
         for group in plan.packets[class_of(packet.proto) as usize][direction as usize].groups(sport, dport) {
             self.candidates.extend_from_slice(&group.always);
-            self.scan(group, packet.payload);
+            self.scan(group, payload, 0);
         }
         let in_stream = flow.as_ref().is_some_and(|flow| flow.payload_in_stream);
-        if packet.proto == ip_proto::TCP && !packet.payload.is_empty() && !in_stream {
+        if packet.proto == ip_proto::TCP && !payload.is_empty() && !in_stream {
             for group in plan.streams[direction as usize].groups(sport, dport) {
                 self.candidates.extend_from_slice(&group.always);
-                self.scan(group, packet.payload);
+                self.scan(group, payload, 0);
             }
         }
         if self.candidates.is_empty() {
@@ -115,7 +122,7 @@ impl Inspector for Detector {
         let from = window.new_from.saturating_sub(SEAM_BYTES).min(window.data.len());
         for group in set.plan.streams[direction as usize].groups(ends.src.1, ends.dst.1) {
             self.candidates.extend_from_slice(&group.always);
-            self.scan(group, &window.data[from..]);
+            self.scan(group, &window.data[from..], window.base_offset + from as u64);
         }
         if self.candidates.is_empty() && flow.scratch.waiting.is_empty() {
             return;
@@ -169,7 +176,7 @@ impl Inspector for Detector {
         for &id in buffers_of(stage) {
             for index in 0..tx.buffer_count(id) {
                 if let Some(buffer) = tx.buffer(id, index) {
-                    self.scan(&set.plan.buffers[id as usize], buffer);
+                    self.scan(&set.plan.buffers[id as usize], buffer, 0);
                 }
             }
         }

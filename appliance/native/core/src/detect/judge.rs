@@ -28,7 +28,8 @@ impl Detector {
             Scope::PacketPayload => rule.payload(),
             // The packet's payload did not go through the stream, so it is looked at here.
             Scope::Stream if !rule.flow.only_stream => rule.payload(),
-            Scope::Stream | Scope::StreamHalf => return,
+            Scope::PayloadHalf if packet.proto == ip_proto::UDP => rule.payload(),
+            Scope::Stream | Scope::PayloadHalf => return,
             _ => None,
         };
         if payload.is_some() && packet.payload.is_empty() {
@@ -44,6 +45,12 @@ impl Detector {
         }
         if let Some(chain) = payload {
             if chain::run(chain, &Window { data: packet.payload, base: 0 }).is_none() {
+                return;
+            }
+            if program.scope == Scope::PayloadHalf {
+                if let Some(flow) = flow {
+                    flow.scratch.halves.push(told);
+                }
                 return;
             }
             self.met_in_packet.push(program.rule);
@@ -65,7 +72,7 @@ impl Detector {
         let set = Arc::clone(&self.set);
         let Program { rule: index, scope, filtered, .. } = set.plan.programs[program as usize];
         let rule = &set.rules[index as usize];
-        let half = scope == Scope::StreamHalf;
+        let half = scope == Scope::PayloadHalf;
         let told = (index, context.direction);
         let known = if half { &flow.scratch.halves } else { &flow.scratch.alerted };
         let once = half || told_once(rule);

@@ -6,12 +6,14 @@
 //! and is told by [`Engine::next_batch`].
 
 mod cpu;
+mod detection;
 mod files;
 mod live;
 mod pipeline;
 mod queue;
 mod shared;
 
+pub use detection::Detection;
 pub use pipeline::{Numbered, Pipeline, Weigh};
 
 use crate::capture::afpacket::{self, Ring};

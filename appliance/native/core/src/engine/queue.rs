@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_dropping_producer_never_waits_and_counts() {
         let queue = Queue::new(1);
-        assert_eq!(queue.push_or_drop([1_usize; MAX_ALERTS + 5]), 5);
+        assert_eq!(queue.push_or_drop(vec![1_usize; MAX_ALERTS + 5]), 5);
         assert_eq!(queue.push_or_drop([1_usize]), 1);
         queue.take(2, soon());
         assert_eq!(queue.push_or_drop([1_usize; 3]), 1);
@@ -185,7 +185,7 @@ mod tests {
     fn a_producer_whose_consumer_is_gone_is_let_go() {
         let queue = Arc::new(Queue::new(1));
         let producer = Arc::clone(&queue);
-        let thread = std::thread::spawn(move || producer.push_waiting([1_usize; 2 * MAX_ALERTS]));
+        let thread = std::thread::spawn(move || producer.push_waiting(vec![1_usize; 2 * MAX_ALERTS]));
         while !matches!(queue.take(1, soon()), Taken::Some(_)) {}
         queue.abandon();
         thread.join().unwrap();

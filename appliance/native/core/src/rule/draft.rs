@@ -111,7 +111,7 @@ impl<'a> Draft<'a> {
         if self.sticky.is_some_and(|at| self.chains[at].checks.is_empty()) {
             return Err("the sticky buffer before it has nothing to match".into());
         }
-        let several = buffer == Buffer::Of(BufferId::DnsQuery);
+        let several = matches!(buffer, Buffer::Of(BufferId::DnsQuery) | Buffer::File);
         let known = if several { None } else { self.chains.iter().position(|chain| chain.buffer == buffer) };
         self.sticky = Some(known.unwrap_or_else(|| {
             self.chains.push(DraftChain { buffer, checks: Vec::new() });

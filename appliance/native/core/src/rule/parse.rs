@@ -1,14 +1,14 @@
 //! One rule's text into a [`Rule`], or the keyword and the reason why not. Never panics, whatever the text.
 
+use super::classtype;
 use super::draft::{Draft, DraftChain, Shared};
 use super::header::{EndTables, Header, Layer4};
 use super::keyword::content::FastPattern;
 use super::keyword::{self, Value};
-use super::model::{Buffer, Chain, Check, Rule, RuleInfo};
+use super::model::{Chain, Check, Rule, RuleInfo};
 use super::text::{shorten, split_options, split_rule};
 use super::vars::Variables;
-use super::{classtype, model};
-use crate::inspect::{AppProto, BufferId, Direction};
+use crate::inspect::{AppProto, Direction};
 
 /// Why a rule is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,57 +172,4 @@ fn check_fast_pattern_only(chains: &[DraftChain]) -> Result<(), Wrong> {
         }
     }
     Ok(())
-}
-
-/// The content the prefilter looks for, among the chains that `wanted` admits: (buffer, bytes, case ignored).
-pub fn fast_pattern(rule: &Rule, wanted: impl Fn(Buffer) -> bool) -> Option<(Buffer, Vec<u8>, bool)> {
-    let mut best: Option<(u64, Buffer, Vec<u8>, bool)> = None;
-    for chain in rule.chains.iter().filter(|chain| wanted(chain.buffer)) {
-        for content in chain.contents().filter(|content| !content.negated) {
-            let piece = match content.fast {
-                FastPattern::Chop(offset, length) => {
-                    &content.bytes()[usize::from(offset)..usize::from(offset) + usize::from(length)]
-                }
-                _ => best_piece(content.bytes()),
-            };
-            let marked = content.fast != FastPattern::No;
-            let score = if marked { u64::MAX } else { score(piece, content.nocase, chain.buffer) };
-            if best.as_ref().is_none_or(|(highest, ..)| score > *highest) {
-                best = Some((score, chain.buffer, piece.to_vec(), content.nocase));
-            }
-        }
-    }
-    best.map(|(_, buffer, bytes, nocase)| (buffer, bytes, nocase))
-}
-
-/// Longest pattern given to the prefilter: more bytes cost memory and hardly filter better.
-pub const MAX_PATTERN_BYTES: usize = 24;
-
-/// The piece of a long content with the rarest bytes.
-fn best_piece(bytes: &[u8]) -> &[u8] {
-    if bytes.len() <= MAX_PATTERN_BYTES {
-        return bytes;
-    }
-    let sum = |piece: &[u8]| piece.iter().map(|&byte| u64::from(super::rarity::rank(byte))).sum::<u64>();
-    bytes.windows(MAX_PATTERN_BYTES).rev().max_by_key(|piece| sum(piece)).unwrap_or(bytes)
-}
-
-/// Higher is rarer. Short patterns and the request method, which every request has, come last.
-fn score(piece: &[u8], nocase: bool, buffer: Buffer) -> u64 {
-    let rank = |byte: u8| if nocase { super::rarity::rank_nocase(byte) } else { super::rarity::rank(byte) };
-    let sum: u64 = piece.iter().map(|&byte| u64::from(rank(byte)) + 10).sum();
-    let short = match piece.len() {
-        0..=1 => 50,
-        2 => 12,
-        3 => 4,
-        _ => 1,
-    };
-    let common = if buffer == Buffer::Of(BufferId::HttpMethod) { 100 } else { 1 };
-    sum * 100 / short / common
-}
-
-/// Whether a payload content is bound to the beginning, so that packets are looked at besides the stream.
-pub fn bound_to_packet_start(rule: &model::Rule) -> bool {
-    rule.payload()
-        .is_some_and(|chain| chain.contents().any(|content| content.depth.is_some() || content.offset.is_some()))
 }

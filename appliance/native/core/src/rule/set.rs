@@ -199,7 +199,8 @@ fn order(loaded: &mut [Loaded], bits: usize) {
     }
     loaded.sort_by_cached_key(|loaded| {
         let info = &loaded.rule.info;
-        (level(&loaded.rule, &level_of_bit), info.priority, info.sid, info.gid)
+        let changes = loaded.rule.flowbits.iter().any(|bit| bit.changed().is_some());
+        (level(&loaded.rule, &level_of_bit), !changes, info.priority, info.sid, info.gid)
     });
 }
 

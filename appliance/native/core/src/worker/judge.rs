@@ -20,6 +20,8 @@ pub(super) struct Judge<'a, I> {
     established: bool,
     /// The protocol, to be brought up to date when it is recognised.
     pub app: AppProto,
+    /// What this direction carries is ciphertext.
+    pub ciphertext: bool,
     scratch: &'a mut FlowScratch,
 }
 
@@ -49,6 +51,7 @@ impl<'a, I: Inspector> Judge<'a, I> {
             server: flow.server,
             established,
             app: app.proto(),
+            ciphertext: false,
             scratch,
         };
         (judge, Parts { app, tcp: tcp.as_deref_mut(), accounted })
@@ -64,6 +67,7 @@ impl<'a, I: Inspector> Judge<'a, I> {
             established: self.established,
             app: self.app,
             payload_in_stream,
+            ciphertext: self.ciphertext,
             scratch: self.scratch,
         };
         call(self.inspector, self.trigger, &mut view);

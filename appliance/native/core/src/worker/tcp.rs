@@ -98,6 +98,7 @@ impl<I: Inspector> Worker<I> {
         // Ciphertext counts as taken: falling back to the packet's payload would scan it after all.
         let opaque = tcp.windows[direction as usize].opaque;
         let taken = accepted && established && !packet.payload.is_empty() && !tcp.session.half(direction).stopped();
+        judge.ciphertext = opaque;
         judge.packet(direction, opaque || taken);
         if accepted {
             let mut reader = Reader {

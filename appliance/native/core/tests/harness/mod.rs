@@ -42,6 +42,7 @@ pub struct Bench {
     pub app: AppProto,
     pub established: bool,
     pub in_stream: bool,
+    pub ciphertext: bool,
     pub now_ns: u64,
 }
 
@@ -61,6 +62,7 @@ impl Bench {
             app: AppProto::None,
             established: true,
             in_stream: true,
+            ciphertext: false,
             now_ns: SECOND_NS,
         }
     }
@@ -115,6 +117,7 @@ impl Bench {
             established: self.established,
             app: self.app,
             payload_in_stream: self.in_stream,
+            ciphertext: self.ciphertext,
             scratch: &mut self.notes,
         };
         act(&mut self.detector, trigger, &mut flow, &packet);

@@ -1,6 +1,7 @@
 //! Programs that are looked for together: one set of patterns, which programs each pattern stands for, and the programs
 //! without a pattern. For payloads, groups by the ports that narrow rules name.
 
+use super::pattern::FastPattern;
 use crate::prefilter::{Pattern, PatternSet};
 use crate::rule::header::EndTables;
 use crate::rule::model::Rule;
@@ -9,63 +10,78 @@ use std::collections::BTreeMap;
 /// Programs that are looked for together.
 #[derive(Debug, Default)]
 pub struct Group {
-    /// The matcher's number for the patterns; `None` when there are none.
-    pub set: Option<u32>,
-    /// For each pattern, where its programs begin in `programs`; one more at the end.
-    starts: Vec<u32>,
-    programs: Vec<u32>,
+    /// Patterns that may be anywhere.
+    pub anywhere: Patterns,
+    /// Patterns that lie in the first [`super::pattern::HEAD_BYTES`].
+    pub head: Patterns,
     /// Programs without a pattern: always candidates.
     pub always: Vec<u32>,
 }
 
-impl Group {
+/// Patterns of one set and what they stand for.
+#[derive(Debug, Default)]
+pub struct Patterns {
+    /// The matcher's number for the set; `None` when there are none.
+    pub set: Option<u32>,
+    /// For each pattern, where its programs begin in `programs`; one more at the end.
+    starts: Vec<u32>,
+    programs: Vec<u32>,
+}
+
+impl Patterns {
     /// The programs a pattern stands for, ascending.
     pub fn programs_of(&self, pattern: u32) -> &[u32] {
         let at = pattern as usize;
         &self.programs[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
+    fn new(patterns: BTreeMap<Pattern, Vec<u32>>, sets: &mut Vec<PatternSet>) -> Self {
+        if patterns.is_empty() {
+            return Self::default();
+        }
+        let (mut starts, mut programs) = (vec![0], Vec::new());
+        let mut set = PatternSet::default();
+        for (pattern, of_pattern) in patterns {
+            set.patterns.push(pattern);
+            programs.extend(of_pattern);
+            starts.push(programs.len() as u32);
+        }
+        sets.push(set);
+        Self { set: Some(sets.len() as u32 - 1), starts, programs }
+    }
+}
+
+impl Group {
     /// Whether it has no program at all.
     pub fn is_empty(&self) -> bool {
-        self.set.is_none() && self.always.is_empty()
+        self.anywhere.set.is_none() && self.head.set.is_none() && self.always.is_empty()
     }
 }
 
 /// A group being filled.
 #[derive(Debug, Default, Clone)]
 pub struct GroupBuilder {
-    patterns: BTreeMap<Pattern, Vec<u32>>,
+    anywhere: BTreeMap<Pattern, Vec<u32>>,
+    head: BTreeMap<Pattern, Vec<u32>>,
     always: Vec<u32>,
 }
 
 impl GroupBuilder {
     /// Adds a program with its fast pattern.
-    pub fn add_pattern(&mut self, bytes: Vec<u8>, nocase: bool, program: u32) {
-        let nocase = nocase && bytes.iter().any(u8::is_ascii_alphabetic);
-        self.patterns.entry(Pattern { bytes, nocase }).or_default().push(program);
-    }
-
-    fn add(&mut self, program: u32, pattern: Option<(&Vec<u8>, bool)>) {
-        match pattern {
-            Some((bytes, nocase)) => self.add_pattern(bytes.clone(), nocase, program),
-            None => self.always.push(program),
-        }
+    pub fn add(&mut self, program: u32, pattern: Option<&FastPattern>) {
+        let Some(pattern) = pattern else {
+            self.always.push(program);
+            return;
+        };
+        let nocase = pattern.nocase && pattern.bytes.iter().any(u8::is_ascii_alphabetic);
+        let patterns = if pattern.head { &mut self.head } else { &mut self.anywhere };
+        patterns.entry(Pattern { bytes: pattern.bytes.clone(), nocase }).or_default().push(program);
     }
 
     /// Hands the patterns to the list of sets to compile.
     pub fn finish(self, sets: &mut Vec<PatternSet>) -> Group {
-        if self.patterns.is_empty() {
-            return Group { always: self.always, ..Group::default() };
-        }
-        let (mut starts, mut programs) = (vec![0], Vec::new());
-        let mut set = PatternSet::default();
-        for (pattern, of_pattern) in self.patterns {
-            set.patterns.push(pattern);
-            programs.extend(of_pattern);
-            starts.push(programs.len() as u32);
-        }
-        sets.push(set);
-        Group { set: Some(sets.len() as u32 - 1), starts, programs, always: self.always }
+        let anywhere = Patterns::new(self.anywhere, sets);
+        Group { anywhere, head: Patterns::new(self.head, sets), always: self.always }
     }
 }
 
@@ -127,21 +143,20 @@ pub struct PortedBuilder {
 struct Narrow {
     program: u32,
     ports: Vec<u16>,
-    pattern: Option<(Vec<u8>, bool)>,
+    pattern: Option<FastPattern>,
 }
 
 impl PortedBuilder {
     /// Adds a program under the ports of its rule.
-    pub fn add(&mut self, program: u32, rule: &Rule, ends: &EndTables, pattern: Option<(&Vec<u8>, bool)>) {
+    pub fn add(&mut self, program: u32, rule: &Rule, ends: &EndTables, pattern: Option<&FastPattern>) {
         let narrow = |ports: u32| {
             let set = &ends.ports[ports as usize];
             (!rule.both_ways && set.count() <= NARROW_PORTS).then(|| set.iter().collect::<Vec<u16>>())
         };
-        let owned = || pattern.map(|(bytes, nocase)| (bytes.clone(), nocase));
         if let Some(ports) = narrow(rule.ends.destination_ports) {
-            self.destination.push(Narrow { program, ports, pattern: owned() });
+            self.destination.push(Narrow { program, ports, pattern: pattern.cloned() });
         } else if let Some(ports) = narrow(rule.ends.source_ports) {
-            self.source.push(Narrow { program, ports, pattern: owned() });
+            self.source.push(Narrow { program, ports, pattern: pattern.cloned() });
         } else {
             self.any.add(program, pattern);
         }
@@ -174,11 +189,10 @@ fn side(narrow: Vec<Narrow>, sets: &mut Vec<PatternSet>) -> SideGroups {
     let mut rest = GroupBuilder::default();
     let mut rest_ports = Vec::new();
     for narrow in narrow {
-        let pattern = || narrow.pattern.as_ref().map(|(bytes, nocase)| (bytes, *nocase));
         let mut in_rest = false;
         for port in &narrow.ports {
             if let Some(group) = own.get_mut(port) {
-                group.add(narrow.program, pattern());
+                group.add(narrow.program, narrow.pattern.as_ref());
                 continue;
             }
             in_rest = true;
@@ -186,7 +200,7 @@ fn side(narrow: Vec<Narrow>, sets: &mut Vec<PatternSet>) -> SideGroups {
             rest_ports[usize::from(*port) / 64] |= 1 << (port % 64);
         }
         if in_rest {
-            rest.add(narrow.program, pattern());
+            rest.add(narrow.program, narrow.pattern.as_ref());
         }
     }
     SideGroups {

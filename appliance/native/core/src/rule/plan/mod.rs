@@ -5,16 +5,17 @@
 
 pub mod addresses;
 pub mod groups;
+pub mod pattern;
 
 use super::header::EndTables;
-use super::model::{stage_of, Buffer, Rule};
-use super::parse::{bound_to_packet_start, fast_pattern};
+use super::model::{stage_of, Rule};
 use super::set::Options;
 use crate::error::Result;
-use crate::inspect::{AppProto, BufferId, Direction, Stage};
+use crate::inspect::{AppProto, Direction, Stage};
 use crate::prefilter::{self, Matcher, PatternSet};
 use addresses::AddressTable;
 use groups::{Group, GroupBuilder, PortedBuilder, PortedGroup};
+use pattern::{bound_to_packet_start, choose, Among, FastPattern};
 
 /// Where a program is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub enum Scope {
     PacketPayload,
     /// In the reassembled stream.
     Stream,
-    /// In the reassembled stream, as one half of a rule whose other half is a transaction.
-    StreamHalf,
+    /// In the reassembled stream or the datagram, as one half of a rule whose other half is a transaction.
+    PayloadHalf,
     /// In a transaction.
     Transaction,
     /// As soon as the flow's application protocol is known, once per direction.
@@ -160,15 +161,23 @@ impl<'r> Builder<'r> {
         let stage =
             rule.app_chains().map(|chain| stage_of(chain.buffer.resolve(direction))).max().unwrap_or(Stage::Request);
         let program = self.program(index, Scope::Transaction, Some(direction), stage);
-        if let Some((buffer, bytes, nocase)) = fast_pattern(rule, |buffer| buffer != Buffer::Of(BufferId::Payload)) {
+        if let Some(pattern) = choose(rule, Among::Buffers) {
             self.programs[program as usize].filtered = true;
-            self.buffers[buffer.resolve(direction) as usize].add_pattern(bytes, nocase, program);
+            let buffer = pattern.buffer.resolve(direction);
+            self.buffers[buffer as usize].add(program, Some(&FastPattern { head: false, ..pattern }));
         } else if let Some(row) = rule.app.and_then(app_row) {
             self.unfiltered[row][stage as usize].push(program);
         }
         if rule.payload().is_some() {
-            let half = self.program(index, Scope::StreamHalf, Some(direction), stage);
-            self.place_stream(half, rule, Some(direction));
+            let half = self.program(index, Scope::PayloadHalf, Some(direction), stage);
+            if rule.layer4.tcp {
+                self.place_stream(half, rule, Some(direction));
+            }
+            if rule.layer4.udp {
+                let pattern = choose(rule, Among::Payload);
+                let group = &mut self.packets[PacketClass::Udp as usize][direction as usize];
+                group.add(half, rule, self.ends, pattern.as_ref());
+            }
         }
     }
 
@@ -183,23 +192,23 @@ impl<'r> Builder<'r> {
         let classes = classes(rule, tcp_packets);
         if !classes.is_empty() {
             let program = self.program(index, Scope::PacketPayload, direction, Stage::Request);
-            let pattern = fast_pattern(rule, |_| true);
+            let among = if tcp_packets && !packets_only { Among::PayloadHead } else { Among::Payload };
+            let pattern = choose(rule, among);
             self.programs[program as usize].filtered = pattern.is_some();
             for class in classes {
                 for way in ways(direction) {
                     let group = &mut self.packets[class as usize][way as usize];
-                    group.add(program, rule, self.ends, pattern.as_ref().map(|(_, bytes, nocase)| (bytes, *nocase)));
+                    group.add(program, rule, self.ends, pattern.as_ref());
                 }
             }
         }
     }
 
     fn place_stream(&mut self, program: u32, rule: &Rule, direction: Option<Direction>) {
-        let pattern = fast_pattern(rule, |buffer| buffer == Buffer::Of(BufferId::Payload));
+        let pattern = choose(rule, Among::Payload);
         self.programs[program as usize].filtered = pattern.is_some();
         for way in ways(direction) {
-            let pattern = pattern.as_ref().map(|(_, bytes, nocase)| (bytes, *nocase));
-            self.streams[way as usize].add(program, rule, self.ends, pattern);
+            self.streams[way as usize].add(program, rule, self.ends, pattern.as_ref());
         }
     }
 

@@ -1,12 +1,17 @@
-"""Vedette's detection engine (Rust). All calls release the GIL while they work; all sizes are bytes unless the name says more."""
+"""Vedette's detection engine (Rust).
+
+All calls release the GIL while they work; all sizes are bytes unless the name says more.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
+__all__ = ["Capture", "Detection", "EngineError", "Refusal", "Rule", "RuleSet", "__version__"]
+
 __version__: str
 
 class EngineError(Exception):
-    """A file, rule variable, device or setting that the engine refuses; the text says what came and what was allowed."""
+    """A file, rule variable, device or setting that the engine refuses; says what came and what was allowed."""
 
 @final
 class Refusal:
@@ -110,8 +115,8 @@ class Capture:
         """Read pcap and pcapng files one after another as one stream of time.
 
         Raises:
-            EngineError: a file cannot be opened or is no capture file. A file that breaks off later ends there, is reported in
-                `warnings`, and the next one is read.
+            EngineError: a file cannot be opened or is no capture file. A file that breaks off later ends there, is
+                reported in `warnings`, and the next one is read.
         """
     @staticmethod
     def interface(

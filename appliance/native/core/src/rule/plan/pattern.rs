@@ -1,0 +1,98 @@
+//! Which content of a rule the prefilter looks for. Only speed depends on the choice.
+
+use crate::inspect::BufferId;
+use crate::rule::keyword::content::FastPattern as Marked;
+use crate::rule::model::{Buffer, Chain, Rule};
+use crate::rule::rarity;
+
+const PAYLOAD: Buffer = Buffer::Of(BufferId::Payload);
+const METHOD: Buffer = Buffer::Of(BufferId::HttpMethod);
+
+/// How far into a payload the patterns of `head` groups are looked for.
+pub const HEAD_BYTES: usize = 256;
+
+/// The content the prefilter looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FastPattern {
+    /// Where.
+    pub buffer: Buffer,
+    /// What; lower case when `nocase`.
+    pub bytes: Vec<u8>,
+    /// Upper and lower case count as one.
+    pub nocase: bool,
+    /// It lies within the first [`HEAD_BYTES`].
+    pub head: bool,
+}
+
+/// Which chains may give the pattern, and what is wanted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Among {
+    /// The payload's contents.
+    Payload,
+    /// The payload's contents, one at its beginning before the one that is marked: for packets, whose beginnings are looked
+    /// at besides the stream.
+    PayloadHead,
+    /// The contents in buffers of the application layer.
+    Buffers,
+}
+
+/// Chooses it: the one that `fast_pattern` marks, else the rarest. Negated contents cannot be looked for.
+pub fn choose(rule: &Rule, among: Among) -> Option<FastPattern> {
+    let mut best: Option<(u64, FastPattern)> = None;
+    let wanted = |chain: &&Chain| (chain.buffer != PAYLOAD) == (among == Among::Buffers);
+    for chain in rule.chains.iter().filter(wanted) {
+        for content in chain.contents().filter(|content| !content.negated) {
+            let piece = match content.fast {
+                Marked::Chop(offset, length) => {
+                    &content.bytes()[usize::from(offset)..usize::from(offset) + usize::from(length)]
+                }
+                _ => best_piece(content.bytes()),
+            };
+            let end = content.depth.map(|depth| depth as usize + content.offset.unwrap_or(0) as usize);
+            let head = !content.relative() && end.is_some_and(|end| end <= HEAD_BYTES);
+            let score = match (among, content.fast) {
+                // One byte would make a candidate of every packet.
+                (Among::PayloadHead, _) if head && piece.len() > 1 => u64::MAX,
+                (_, Marked::No) => score(piece, content.nocase, chain.buffer),
+                _ => u64::MAX - 1,
+            };
+            if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
+                let pattern = FastPattern { buffer: chain.buffer, bytes: piece.to_vec(), nocase: content.nocase, head };
+                best = Some((score, pattern));
+            }
+        }
+    }
+    best.map(|(_, pattern)| pattern)
+}
+
+/// Longest pattern given to the prefilter: more bytes cost memory and hardly filter better.
+pub const MAX_PATTERN_BYTES: usize = 24;
+
+/// The piece of a long content with the rarest bytes.
+fn best_piece(bytes: &[u8]) -> &[u8] {
+    if bytes.len() <= MAX_PATTERN_BYTES {
+        return bytes;
+    }
+    let sum = |piece: &[u8]| piece.iter().map(|&byte| u64::from(rarity::rank(byte))).sum::<u64>();
+    bytes.windows(MAX_PATTERN_BYTES).rev().max_by_key(|piece| sum(piece)).unwrap_or(bytes)
+}
+
+/// Higher is rarer. Short patterns and the request method, which every request has, come last.
+fn score(piece: &[u8], nocase: bool, buffer: Buffer) -> u64 {
+    let rank = |byte: u8| if nocase { rarity::rank_nocase(byte) } else { rarity::rank(byte) };
+    let sum: u64 = piece.iter().map(|&byte| u64::from(rank(byte)) + 10).sum();
+    let short = match piece.len() {
+        0..=1 => 50,
+        2 => 12,
+        3 => 4,
+        _ => 1,
+    };
+    let common = if buffer == METHOD { 100 } else { 1 };
+    sum * 100 / short / common
+}
+
+/// Whether a payload content is bound to the beginning, so that packets are looked at besides the stream.
+pub fn bound_to_packet_start(rule: &Rule) -> bool {
+    rule.payload()
+        .is_some_and(|chain| chain.contents().any(|content| content.depth.is_some() || content.offset.is_some()))
+}
