@@ -202,7 +202,8 @@ impl<I: Inspector> Reader<'_, I> {
         self.app.gap(direction, len, &mut cx);
     }
 
-    /// A direction has ended: FIN, RST, timeout, depth or the end of input; what waits behind holes is told before. Idempotent.
+    /// A direction has ended: FIN, RST, timeout, depth or the end of input; what waits behind holes is told before.
+    /// Idempotent.
     pub fn end(&mut self, direction: Direction) {
         if !self.tcp.windows[direction as usize].ended && self.tcp.session.established() {
             self.drain(direction);
