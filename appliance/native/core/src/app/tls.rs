@@ -1,7 +1,8 @@
 //! TLS: recognised by its record header, followed record by record until encryption begins; not parsed.
 //!
-//! Source: RFC 8446 section 5.1, RFC 5246 section 6.2.1. From the first `ChangeCipherSpec` or `ApplicationData` record
-//! (or `MAX_CLEAR_BYTES`) on, a direction is opaque: scanning ciphertext finds nothing but chance.
+//! Source: RFC 8446 section 5.1, RFC 5246 section 6.2.1. From the first `ApplicationData` record (or `MAX_CLEAR_BYTES`) on, a
+//! direction is opaque: scanning ciphertext finds nothing but chance. Not from `ChangeCipherSpec`: record headers behind it
+//! still tell (heartbeats that ask for too much, RFC 6520), and Suricata's rules look at them.
 
 use super::{AppContext, AppParser, Match, Probe, Protocol, Transport};
 use crate::inspect::{AppProto, Direction};
@@ -10,7 +11,6 @@ use crate::inspect::{AppProto, Direction};
 pub const PROTOCOL: Protocol =
     Protocol { app: AppProto::Tls, transport: Transport::Tcp, probe, new: || Box::<Tls>::default() };
 
-const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 /// Handshakes with long certificate chains take a few KiB; what is still going on after this is not worth scanning.
@@ -56,7 +56,7 @@ impl Records {
             if self.have == 5 {
                 self.have = 0;
                 self.body_left = usize::from(u16::from_be_bytes([self.header[3], self.header[4]]));
-                self.opaque = matches!(self.header[0], CHANGE_CIPHER_SPEC | APPLICATION_DATA);
+                self.opaque = self.header[0] == APPLICATION_DATA;
             }
         }
         self.opaque |= self.seen > MAX_CLEAR_BYTES;
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_direction_turns_opaque_when_encryption_begins_however_it_is_split() {
         let mut stream = vec![22, 3, 3, 0, 4, 2, 0, 0, 0];
-        stream.extend([20, 3, 3, 0, 1, 1]);
+        stream.extend([23, 3, 3, 0, 1, 1]);
         for size in 1..stream.len() {
             let mut records = Records::default();
             let mut after = 0;

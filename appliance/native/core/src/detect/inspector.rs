@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 /// Most stream programs that wait in one flow for the rest of their bytes.
 const MAX_WAITING: usize = 64;
+/// How much of what was inspected before is looked at again with new bytes: the size of the pieces in which Suricata inspects
+/// a stream (`toserver-chunk-size`), so that both see contents together at the same distances.
+const BEHIND_BYTES: usize = 2560;
 /// Longest pattern of the prefilter less one: how far before the new bytes a match across the seam can begin.
 const SEAM_BYTES: usize = MAX_PATTERN_BYTES - 1;
 
@@ -119,6 +122,13 @@ impl Inspector for Detector {
         self.renew_flow(flow.scratch);
         let set = Arc::clone(&self.set);
         let ends = ends_of(flow, direction);
+        let cut = window.new_from.saturating_sub(BEHIND_BYTES).min(window.data.len());
+        let window = StreamWindow {
+            data: &window.data[cut..],
+            base_offset: window.base_offset + cut as u64,
+            new_from: window.new_from - cut,
+            last: window.last,
+        };
         let from = window.new_from.saturating_sub(SEAM_BYTES).min(window.data.len());
         for group in set.plan.streams[direction as usize].groups(ends.src.1, ends.dst.1) {
             self.candidates.extend_from_slice(&group.always);
