@@ -33,6 +33,8 @@ fn seeds() -> Vec<(LinkType, Vec<u8>)> {
         (LinkType::Raw, fragment(3, 0x2000)),
         (LinkType::Raw, fragment(6, 0)),
         (LinkType::Raw, ipv4(9, 0, 1, &[], &icmp(8, 0, &[1; 12]))),
+        (LinkType::Ethernet, ethernet(0x8864, &[&[0x11, 0, 0, 1, 0, 99, 0, 0x21][..], &ip].concat())),
+        (LinkType::Ethernet, ethernet(0x8847, &[&[0, 1, 0, 64, 0, 2, 1, 64][..], &ip].concat())),
         (LinkType::Raw, ipv4(9, 0, 4, &[], &ip)),
         (LinkType::Raw, ipv4(9, 0, 47, &[], &[&[0xb0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2][..], &ip].concat())),
         (LinkType::Null, [&[2, 0, 0, 0][..], &ip].concat()),
