@@ -213,6 +213,35 @@ fn the_payload_half_over_udp_is_the_datagram_of_the_transaction() {
 }
 
 #[test]
+fn header_keywords_are_held_against_each_packet() {
+    // The bench's TCP packets have ACK and PSH, its ICMP packets type 8 and code 0.
+    let tcp = [
+        ("PA", true),
+        ("A", false),
+        ("A+", true),
+        ("+A", true),
+        ("*SA", true),
+        ("*S", false),
+        ("!S", true),
+        ("PA,S", true),
+        ("SPA,S", false),
+        ("0", false),
+    ];
+    for (flags, expected) in tcp {
+        let mut bench = Bench::new(&format!("alert tcp any any -> any any (flags:{flags}; sid:1;)"));
+        assert_eq!(bench.packet(ToServer, b"").len() == 1, expected, "{flags}");
+        assert_eq!(bench.packet(ToServer, b"").len() == 1, expected, "{flags}, each packet");
+    }
+    for (options, expected) in
+        [("itype:8;", true), ("itype:>8;", false), ("icode:0; itype:<9;", true), ("icode:1;", false)]
+    {
+        let rule = format!("alert icmp any any -> any any ({options} sid:1;)");
+        let mut bench = Bench { proto: ip_proto::ICMP, ..Bench::new(&rule) };
+        assert_eq!(bench.lone_packet(b"").len() == 1, expected, "{options}");
+    }
+}
+
+#[test]
 fn a_toggled_bit_turns_over() {
     let mut bench = Bench::udp(
         "alert udp any any -> any any (content:\"t\"; flowbits:toggle,b; noalert; sid:1;)

@@ -43,6 +43,7 @@ fn step(checks: &[(Check, bool)], window: &Window<'_>, cursor: usize, reached: u
                 Outcome::No => return Outcome::Never,
                 outcome => return outcome,
             },
+            Found::MovesTo(end) => return step(rest, window, end, reached, steps),
             Found::Holds => return step(rest, window, cursor, reached, steps),
             Found::No => return Outcome::No,
             Found::Never => return Outcome::Never,

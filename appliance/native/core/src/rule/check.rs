@@ -24,6 +24,8 @@ pub enum Found {
         /// Where to look for another match.
         again: usize,
     },
+    /// It holds, in one place only, and the next relative check counts from here.
+    MovesTo(usize),
     /// It holds and moves nothing (negated checks, sizes).
     Holds,
     /// It does not match from here; another match of an earlier check may still help.
@@ -37,9 +39,9 @@ pub enum Found {
 pub enum Reach {
     /// Not at all.
     Free,
-    /// Anywhere behind it (`distance` alone): the first match before it was the best one.
+    /// Anywhere behind it (a content with `distance` alone): the first match before it was the best one.
     Behind,
-    /// Near it (`within`, relative expressions and byte tests): a later match before it may fit better.
+    /// In some other way (`within`, negated contents, expressions, byte tests): a later match before it may fit better.
     Near,
 }
 

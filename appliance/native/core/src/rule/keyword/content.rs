@@ -94,7 +94,8 @@ impl Content {
         self.offset = Some(u32::try_from(distance.max(0)).unwrap_or(0));
         if let Some(within) = self.within.take() {
             let end = distance + i64::from(within);
-            self.depth = Some(u32::try_from(end - distance.max(0)).unwrap_or(0));
+            // An end before the beginning binds nothing, as in Suricata.
+            self.depth = u32::try_from(end).ok().map(|end| end - self.offset.unwrap_or(0).min(end));
         }
     }
 
@@ -130,9 +131,11 @@ impl Content {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let (mut from, mut to) = (0, signed(window.data.len()));
         if self.relative() {
-            from = (signed(cursor) + self.distance.map_or(0, i64::from)).max(0);
-            if let Some(within) = self.within {
-                to = to.min(signed(cursor) + self.distance.map_or(0, i64::from) + i64::from(within));
+            let start = signed(cursor) + self.distance.map_or(0, i64::from);
+            from = start.max(0);
+            // An end before the beginning binds nothing, as in Suricata.
+            if let Some(end) = self.within.map(|within| start + i64::from(within)).filter(|end| *end >= 0) {
+                to = to.min(end);
             }
         } else {
             let here = |stream: i64| stream - i64::try_from(window.base).unwrap_or(i64::MAX);
@@ -183,10 +186,10 @@ impl BufferCheck for Content {
     }
 
     fn reach(&self) -> Reach {
-        match (self.within, self.distance) {
-            (Some(_), _) => Reach::Near,
-            (None, Some(_)) => Reach::Behind,
-            (None, None) => Reach::Free,
+        match (self.relative(), self.negated || self.within.is_some()) {
+            (true, true) => Reach::Near,
+            (true, false) => Reach::Behind,
+            (false, _) => Reach::Free,
         }
     }
 

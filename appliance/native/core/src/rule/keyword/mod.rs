@@ -9,14 +9,19 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 pub mod bsize;
+pub mod byte_jump;
+pub mod byte_test;
 pub mod classtype;
+pub mod compare;
 pub mod content;
 pub mod depth;
 pub mod distance;
 pub mod dns_query;
+pub mod dsize;
 pub mod endswith;
 pub mod fast_pattern;
 pub mod file_data;
+pub mod flags;
 pub mod flow;
 pub mod flowbits;
 pub mod gid;
@@ -24,10 +29,14 @@ pub mod http_method;
 pub mod http_request_body;
 pub mod http_uri;
 pub mod http_user_agent;
+pub mod icode;
+pub mod isdataat;
+pub mod itype;
 pub mod metadata;
 pub mod msg;
 pub mod noalert;
 pub mod nocase;
+pub mod number;
 pub mod offset;
 pub mod pcre;
 pub mod pkt_data;
@@ -39,19 +48,24 @@ pub mod sid;
 pub mod startswith;
 pub mod target;
 pub mod threshold;
+pub mod urilen;
 pub mod within;
 
 /// Every keyword's file.
 const TABLE: &[&[Keyword]] = &[
     bsize::KEYWORDS,
+    byte_jump::KEYWORDS,
+    byte_test::KEYWORDS,
     classtype::KEYWORDS,
     content::KEYWORDS,
     depth::KEYWORDS,
     distance::KEYWORDS,
     dns_query::KEYWORDS,
+    dsize::KEYWORDS,
     endswith::KEYWORDS,
     fast_pattern::KEYWORDS,
     file_data::KEYWORDS,
+    flags::KEYWORDS,
     flow::KEYWORDS,
     flowbits::KEYWORDS,
     gid::KEYWORDS,
@@ -59,6 +73,9 @@ const TABLE: &[&[Keyword]] = &[
     http_request_body::KEYWORDS,
     http_uri::KEYWORDS,
     http_user_agent::KEYWORDS,
+    icode::KEYWORDS,
+    isdataat::KEYWORDS,
+    itype::KEYWORDS,
     metadata::KEYWORDS,
     msg::KEYWORDS,
     noalert::KEYWORDS,
@@ -74,6 +91,7 @@ const TABLE: &[&[Keyword]] = &[
     startswith::KEYWORDS,
     target::KEYWORDS,
     threshold::KEYWORDS,
+    urilen::KEYWORDS,
     within::KEYWORDS,
 ];
 
