@@ -40,8 +40,8 @@ impl Lines {
         Ok(Some(Cow::Owned(whole)))
     }
 
-    /// As [`Lines::next`], for responses: a carriage return alone ends a line too, as browsers take it, and what stands between lines
-    /// and neither is one nor ends the header is left out.
+    /// As [`Lines::next`], for responses: a carriage return alone ends a line too, as browsers take it, and what stands
+    /// between lines and neither is one nor ends the header is left out.
     pub fn next_lenient<'d>(&mut self, data: &mut &'d [u8]) -> Result<Option<Cow<'d, [u8]>>, TooLong> {
         loop {
             let Some((line, kind)) = self.lenient(data)? else { return Ok(None) };
@@ -52,7 +52,7 @@ impl Lines {
         }
     }
 
-    fn lenient<'d>(&mut self, data: &mut &'d [u8]) -> Result<Option<(Cow<'d, [u8]>, Kind)>, TooLong> {
+    fn lenient<'d>(&mut self, data: &mut &'d [u8]) -> Result<Option<Found<'d>>, TooLong> {
         if self.partial.is_empty() {
             if let Some((end, kind)) = lenient_end(data, self.bare) {
                 let (line, rest) = data.split_at(end);
@@ -93,14 +93,18 @@ impl Lines {
     }
 }
 
+/// A line, or what stands between lines.
+type Found<'d> = (Cow<'d, [u8]>, Kind);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Line,
     Junk,
 }
 
-/// Length of the first line when a carriage return alone ends it too; None: that depends on what follows. `bare`: the line before
-/// ended with a line feed alone. The odd forms are those that libhtp tells apart, taken from what browsers accept.
+/// Length of the first line when a carriage return alone ends it too; None: that depends on what follows. `bare`: the
+/// line before ended with a line feed alone. The odd forms are those that libhtp tells apart, taken from what browsers
+/// accept.
 fn lenient_end(data: &[u8], bare: bool) -> Option<(usize, Kind)> {
     let at = memchr::memchr2(b'\n', b'\r', data)?;
     if data[at] == b'\n' {

@@ -134,6 +134,15 @@ fn the_number_of_a_fin_is_no_gap() {
 }
 
 #[test]
+fn nothing_behind_a_fin_is_delivered() {
+    let (mut half, mut budget) = half(u64::MAX);
+    half.finish_at(at(3));
+    assert_eq!(feed(&mut half, &mut budget, 0, b"abcdef", OverlapPolicy::Bsd), b"abc");
+    assert!(feed(&mut half, &mut budget, 6, b"gh", OverlapPolicy::Bsd).is_empty());
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
 fn nothing_is_delivered_or_kept_beyond_the_depth() {
     let (mut half, mut budget) = half(100);
     assert!(feed(&mut half, &mut budget, 90, &[1; 50], OverlapPolicy::Bsd).is_empty());
