@@ -68,9 +68,9 @@ impl Variables {
             variables.values.insert(name.to_owned(), value.trim().to_owned());
         }
         // What the caller set comes first, so that an error names it and not a default made from it.
-        let given: Vec<&str> = overrides.iter().map(|(name, _)| name.trim().trim_start_matches('$')).collect();
-        let (set, default): (Vec<_>, Vec<_>) = variables.values.iter().partition(|(name, _)| given.contains(&name.as_str()));
-        for (name, value) in set.into_iter().chain(default) {
+        let given = overrides.iter().map(|(name, _)| name.trim().trim_start_matches('$'));
+        for name in given.chain(DEFAULTS.iter().map(|&(name, _)| name)) {
+            let value = &variables.values[name];
             if let Err(address) = AddressSet::parse(value, &variables) {
                 if PortSet::parse(value, &variables).is_err() {
                     return Err(setting(name, format!("{address}; allowed are address lists or port lists")));

@@ -1,3 +1,5 @@
+//! Tests of HTTP/1: messages whole, byte by byte and split anywhere.
+
 mod cases;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of one direction's reassembly: order, overlaps by policy, holes.
+
 use super::*;
 
 const ISN: u32 = 0xffff_ff00; // every test crosses the wrap
