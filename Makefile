@@ -15,7 +15,7 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm
 	@.ci/setup --with-test-packages
 
 .PHONY: demo
@@ -62,4 +62,4 @@ ci: lint test ## What CI runs
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree
-	@rm -rf $(VENV) $(NATIVE)/target build dist *.egg-info demo-data
+	@rm -rf $(VENV) $(NATIVE)/target $(NATIVE)/py/python/vedette_engine/*.so build dist *.egg-info demo-data

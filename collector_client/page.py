@@ -23,6 +23,8 @@ from collector_client.errors import EnvironmentFault
 from collector_client.store.clock import SystemClock
 
 _DRAIN_S = 5
+_MOST_CONNECTIONS = 64
+"""Beyond this a visitor is told to come back (503): an analyst's desk, not the Internet."""
 
 
 class _Server(uvicorn.Server):
@@ -56,7 +58,15 @@ async def run_page(directory: Path, listen: str, ready: Callable[[str], None], s
         app = create_app(directory, SystemClock(), hosts=sorted(hosts))
         server = _Server(
             uvicorn.Config(
-                app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=_DRAIN_S
+                app,
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_S,
+                proxy_headers=False,
+                ws="none",
+                lifespan="off",
+                limit_concurrency=_MOST_CONNECTIONS,
             )
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -60,7 +60,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--midstream", action="store_true", help="also follow TCP connections whose start was not seen")
     parser.add_argument("--cache-dir", metavar="DIR", help="keep compiled rules here, for a faster next start")
-    parser.add_argument("--stats", metavar="FILE", help="write figures of the run as JSON")
+    parser.add_argument("--stats", metavar="FILE", help="write figures of the run as JSON; - is standard output")
     parser.set_defaults(run=run)
 
 
@@ -129,6 +129,9 @@ def _progress(files: int) -> Iterator[Callable[[int, int, int], None]]:
 
 
 def _write_stats(path: Path, stats: dict[str, object]) -> None:
+    if str(path) == "-":
+        print(json.dumps(stats, indent=1))
+        return
     try:
         path.write_text(json.dumps(stats, indent=1) + "\n", encoding="utf-8")
     except OSError as error:

@@ -92,7 +92,7 @@ class SpoolSection:
     max_mib: int = key(
         512, "Size on disk, at most; the oldest alerts go first, counted and reported", unit="MiB", least=1
     )
-    segment_mib: int = key(8, "Size of one segment file", unit="MiB", least=1, most=1024)
+    segment_mib: int = key(8, "Size of one segment file", unit="MiB", least=1, most=32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from appliance.engine.alerting import EventBuilder
 from appliance.engine.pipeline import Pipeline
 from appliance.engine.pseudonym import KEY_OCTETS, CryptoPan
 from appliance.engine.ruleset import load_rules, rule_variables
-from appliance.errors import EnvironmentFault, OperatorError
+from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health.monitor import Monitor
-from appliance.identity import CollectorUrl, Identity, IdentityFolder, Proxy
+from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy
 from appliance.spool import Spool
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
 from appliance.wire.heartbeat import RulesHealth
@@ -87,7 +87,7 @@ def build(
             clock=clock,
             counters=capture.stats,
             rules=lambda: rules_health(pipeline.rules),
-            certificate=lambda: identity.certificate.life,
+            certificate=lambda: certificate_life(folder),
             version=__version__,
             engine_version=vedette_engine.__version__,
             drops="kernel_drops",
@@ -183,6 +183,14 @@ def open_uplink(
         encoding=cast("Literal['zstd', 'gzip', 'identity']", config.uplink.compression),
         on_state=on_uplink,
     )
+
+
+def certificate_life(folder: IdentityFolder) -> Life | None:
+    """How long the certificate on disk is good: enrolling again replaces it without a restart."""
+    try:
+        return folder.load().certificate.life
+    except ApplianceError:
+        return None
 
 
 def rules_health(rules: RuleSet) -> RulesHealth:

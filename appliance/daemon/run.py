@@ -146,6 +146,8 @@ class Daemon:
         self._stop.set()
         pipeline.join()
         uplink_stop.set()
+        uplink.join(DRAIN_S / 2)
+        parts.uplink.interrupt()
         uplink.join()
         drained = parts.uplink.drain(until_s)
         self._status.close()

@@ -11,11 +11,11 @@ import argparse
 import re
 from pathlib import Path
 
-import appliance.cli.main
-import collector_client.cli
+from appliance.cli.main import build_parser as appliance_parser
 from appliance.config.keys import keys_of
 from appliance.config.load import toml_value
 from appliance.config.sections import SECTIONS
+from collector_client.cli.main import build_parser as collector_parser
 
 ROOT = Path(__file__).parents[2]
 FILES = ("README.md", "appliance/README.md", "collector_client/README.md")
@@ -25,8 +25,8 @@ BLOCK = re.compile(r"<!-- (?P<what>help: [a-z -]+|config keys) -->\n.*?<!-- end 
 def commands() -> dict[str, str]:
     """Every command of both programs, as typed -> its help text."""
     found: dict[str, str] = {}
-    _walk(appliance.cli.main.build_parser(), found)
-    _walk(collector_client.cli.build_parser(), found)
+    _walk(appliance_parser(), found)
+    _walk(collector_parser(), found)
     return found
 
 

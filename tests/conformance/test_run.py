@@ -32,3 +32,11 @@ def test_addresses_are_compared_by_value() -> None:
 
 def test_every_known_difference_has_a_reason() -> None:
     assert all(len(why) > 20 for why in run.known_differences().values())
+
+
+@pytest.mark.data
+@pytest.mark.timeout(600)
+def test_no_capture_of_the_data_folder_stops_the_engine() -> None:
+    outcomes = [*run.run_cases(None), *run.run_et(None)]
+    assert len(outcomes) > 1900
+    assert [(outcome.name, outcome.note) for outcome in outcomes if outcome.state == "broken"] == []

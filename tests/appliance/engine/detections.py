@@ -1,6 +1,6 @@
 """Detections and rules as the native engine hands them over, for tests that need no engine.
 
-Rules of this file: the same attributes as in vedette_engine.pyi, with defaults; a test compares the names with the
+Rules of this file: the same attributes as in vedette_engine's stub, with defaults; a test compares the names with the
 stub.
 """
 

@@ -29,7 +29,7 @@ from appliance.wire.snml import (
 from tests.appliance.engine.detections import FakeDetection, FakeRule, ipv4, ipv6, tcp, udp
 
 SENSOR = Sensor(Encoding.BASE64, Detail.FULL, "sensor1", "192.0.2.10", 4, "eth0")
-STUB = Path(__file__).parents[3] / "appliance" / "native" / "py" / "vedette_engine.pyi"
+STUB = Path(__file__).parents[3] / "appliance/native/py/python/vedette_engine/__init__.pyi"
 
 
 def test_an_event_says_what_the_engine_said() -> None:

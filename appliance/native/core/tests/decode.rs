@@ -5,7 +5,7 @@ mod support;
 
 use std::net::IpAddr;
 use support::{ethernet, frame, icmp, ipv4, ipv6, raw, tcp, udp, A, A6, B, B6};
-use vedette_core::decode::{Config, Decoded, Decoder, Reason};
+use vedette_core::decode::{tunnel, Config, Decoded, Decoder, Reason};
 use vedette_core::packet::{Frame, LinkType, Packet, L4};
 
 const SYN: u8 = 2;
@@ -54,6 +54,16 @@ fn a_tcp_segment_is_the_same_behind_every_link_header() {
             ethernet(0x9100, &joined(&[0, 1, 0x88, 0xa8, 0, 2, 0x81, 0, 0, 3, 0x86, 0xdd], &ip6)),
             [1, 2],
         ),
+        ("pppoe", LinkType::Ethernet, ethernet(0x8864, &joined(&[0x11, 0, 0, 1, 0, 47, 0, 0x21], &ip)), [0, 0]),
+        (
+            "pppoe in a vlan, ipv6",
+            LinkType::Ethernet,
+            ethernet(0x8100, &joined(&[0, 7, 0x88, 0x64, 0x11, 0, 0, 1, 0, 67, 0, 0x57], &ip6)),
+            [7, 0],
+        ),
+        ("mpls, two labels", LinkType::Ethernet, ethernet(0x8847, &joined(&[0, 1, 0, 64, 0, 2, 1, 64], &ip)), [0, 0]),
+        ("mpls, ipv6", LinkType::Ethernet, ethernet(0x8848, &joined(&[0, 2, 1, 64], &ip6)), [0, 0]),
+        ("nsh", LinkType::Ethernet, ethernet(0x894f, &joined(&[0, 3, 2, 1, 0, 0, 1, 2, 9, 9, 9, 9], &ip)), [0, 0]),
         ("cooked", LinkType::LinuxSll, joined(&sll(0x0800), &ip), [0, 0]),
         ("cooked, tagged", LinkType::LinuxSll, joined(&sll(0x8100), &joined(&[0, 9, 8, 0], &ip)), [9, 0]),
         ("cooked v2", LinkType::LinuxSll2, joined(&sll2(0x86dd), &ip6), [0, 0]),
@@ -120,6 +130,17 @@ fn what_is_not_a_packet_is_counted_by_its_reason() {
         ("null of another family", LinkType::Null, vec![16, 0, 0, 0, 1], Reason::NotIp),
         ("nine tags", LinkType::Ethernet, ethernet(0x8100, &tags[2..]), Reason::VlanDeep),
         ("tag cut", LinkType::Ethernet, ethernet(0x8100, &[0, 1]), Reason::LinkShort),
+        ("nine mpls labels", LinkType::Ethernet, ethernet(0x8847, &[0; 36]), Reason::NotIp),
+        ("mpls cut", LinkType::Ethernet, ethernet(0x8847, &[0; 6]), Reason::LinkShort),
+        (
+            "pppoe with ppp control",
+            LinkType::Ethernet,
+            ethernet(0x8864, &[0x11, 0, 0, 1, 0, 4, 0xc0, 0x21]),
+            Reason::NotIp,
+        ),
+        ("pppoe cut", LinkType::Ethernet, ethernet(0x8864, &[0x11, 0, 0, 1, 0, 4]), Reason::LinkShort),
+        ("nsh with ethernet", LinkType::Ethernet, ethernet(0x894f, &[0, 2, 2, 3, 0, 0, 0, 0]), Reason::NotIp),
+        ("nsh that ends the frame", LinkType::Ethernet, ethernet(0x894f, &[0, 9, 2, 1, 0, 0, 0, 0]), Reason::IpHeader),
         ("version 5", LinkType::Raw, edit(0, 0x55), Reason::IpVersion),
         ("ipv6 behind the ipv4 type", LinkType::Ethernet, ethernet(0x0800, &ipv6(59, &[])), Reason::IpVersion),
         ("19 bytes of header", LinkType::Raw, good[..19].to_vec(), Reason::IpHeader),
@@ -283,5 +304,60 @@ fn a_frame_cut_by_the_capture_is_decoded_as_far_as_it_goes() {
             Decoded::Fragment => panic!("{kept} bytes"),
         }
         assert_eq!(decoder.counters().truncated, u64::from(kept >= 20));
+    }
+}
+
+#[test]
+fn tunnels_show_the_packet_inside() {
+    let segment = tcp(SYN, &[], b"inner", false);
+    let inner = ipv4(9, 0, 6, &[], &segment);
+    let inner6 = ipv6(6, &tcp(SYN, &[], b"inner", true));
+    let gre = |head: &[u8], body: &[u8]| ipv4(1, 0, 47, &[], &[head, body].concat());
+    let framed = ethernet(0x8100, &[&[0, 9, 8, 0][..], &inner].concat());
+    let cases: [(&str, Vec<u8>, &[u8]); 9] = [
+        ("ipv4 in ipv4", ipv4(1, 0, 4, &[], &inner), &inner),
+        ("ipv6 in ipv4", ipv4(1, 0, 41, &[], &inner6), &inner6),
+        ("ipv4 in ipv6", ipv6(4, &inner), &inner),
+        ("ipv6 in ipv6", ipv6(41, &inner6), &inner6),
+        ("gre", gre(&[0, 0, 8, 0], &inner), &inner),
+        (
+            "gre with checksum, key and sequence",
+            gre(&[0xb0, 0, 0x86, 0xdd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2], &inner6),
+            &inner6,
+        ),
+        ("gre with ethernet", gre(&[0, 0, 0x65, 0x58], &framed), &inner),
+        ("erspan ii", gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 1, 0, 0, 0, 0], &framed), &inner),
+        ("pptp", gre(&[0x30, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xff, 3, 0, 0x21], &inner), &inner),
+    ];
+    for (name, outer, expected) in &cases {
+        with_packet(&raw(outer), |packet| {
+            let inside = tunnel::inside(packet, true).expect(name);
+            assert_eq!((inside.ip, inside.payload, inside.ports()), (*expected, &b"inner"[..], (40_000, 80)), "{name}");
+            assert_eq!((inside.ts_ns, inside.source), (packet.ts_ns, packet.source), "{name}");
+            assert!(tunnel::inside(&inside, true).is_none(), "{name}");
+        });
+    }
+}
+
+#[test]
+fn what_is_no_whole_tunnelled_packet_is_left_alone() {
+    let mut bad_sum = tcp(SYN, &[], b"inner", false);
+    bad_sum[16] ^= 1;
+    let inner = ipv4(9, 0, 6, &[], &tcp(SYN, &[], b"inner", false));
+    let gre = |head: &[u8]| ipv4(1, 0, 47, &[], &[head, &inner].concat());
+    let cases = [
+        ("no tunnel", inner.clone()),
+        ("empty", ipv4(1, 0, 4, &[], &[])),
+        ("not ip", ipv4(1, 0, 4, &[], &[0; 40])),
+        ("the other version", ipv4(1, 0, 41, &[], &inner)),
+        ("a fragment", ipv4(1, 0, 4, &[], &ipv4(9, 0x2000, 6, &[], &[0; 64]))),
+        ("bad checksum", ipv4(1, 0, 4, &[], &ipv4(9, 0, 6, &[], &bad_sum))),
+        ("gre, source routes", gre(&[0x40, 0, 8, 0, 0, 0, 0, 0])),
+        ("gre, version 2", gre(&[0, 2, 8, 0])),
+        ("gre, unknown protocol", gre(&[0, 0, 0x12, 0x34])),
+        ("gre, cut", ipv4(1, 0, 47, &[], &[0xb0, 0, 8, 0, 0])),
+    ];
+    for (name, outer) in cases {
+        with_packet(&raw(&outer), |packet| assert!(tunnel::inside(packet, true).is_none(), "{name}"));
     }
 }

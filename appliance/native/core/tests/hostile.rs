@@ -5,7 +5,7 @@ mod support;
 
 use support::{block, enhanced, ethernet, icmp, interface, ipv4, ipv6, pcap, section, tcp, udp, Xorshift};
 use vedette_core::capture::file::{Reader, Step};
-use vedette_core::decode::{Config, Decoded, Decoder, Overlap};
+use vedette_core::decode::{tunnel, Config, Decoded, Decoder, Overlap};
 use vedette_core::packet::{Frame, LinkType};
 
 const LINKS: [LinkType; 7] = [
@@ -33,6 +33,10 @@ fn seeds() -> Vec<(LinkType, Vec<u8>)> {
         (LinkType::Raw, fragment(3, 0x2000)),
         (LinkType::Raw, fragment(6, 0)),
         (LinkType::Raw, ipv4(9, 0, 1, &[], &icmp(8, 0, &[1; 12]))),
+        (LinkType::Ethernet, ethernet(0x8864, &[&[0x11, 0, 0, 1, 0, 99, 0, 0x21][..], &ip].concat())),
+        (LinkType::Ethernet, ethernet(0x8847, &[&[0, 1, 0, 64, 0, 2, 1, 64][..], &ip].concat())),
+        (LinkType::Raw, ipv4(9, 0, 4, &[], &ip)),
+        (LinkType::Raw, ipv4(9, 0, 47, &[], &[&[0xb0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2][..], &ip].concat())),
         (LinkType::Null, [&[2, 0, 0, 0][..], &ip].concat()),
         (LinkType::Ppp, [&[0xff, 3, 0, 0x21][..], &ip].concat()),
     ]
@@ -47,6 +51,7 @@ fn mutated_frames_end_as_packet_fragment_or_reason() {
         let config = Config { verify_checksums: false, overlap, defrag_memcap_bytes: memcap, ..Config::default() };
         let mut decoder = Decoder::new(config);
         let mut counts = [0_u32; 3];
+        let mut tunnelled = 0;
         for round in 0..20_000_u64 {
             let (mut link, mut bytes) = seeds[random.below(seeds.len())].clone();
             random.mutate(&mut bytes);
@@ -64,6 +69,7 @@ fn mutated_frames_end_as_packet_fragment_or_reason() {
             match decoder.decode(&frame) {
                 Decoded::Packet(packet) => {
                     assert!(packet.ip.len() >= 20 && packet.payload.len() <= packet.ip.len());
+                    tunnelled += u32::from(tunnel::inside(&packet, false).is_some());
                     counts[0] += 1;
                 }
                 Decoded::Fragment => counts[1] += 1,
@@ -72,6 +78,7 @@ fn mutated_frames_end_as_packet_fragment_or_reason() {
             assert!(decoder.defrag_memory_bytes() <= memcap);
         }
         assert!(counts.iter().all(|count| *count > 500), "each end is met often: {counts:?}");
+        assert!(tunnelled > 500, "{tunnelled}");
     }
 }
 

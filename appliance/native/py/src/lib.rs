@@ -1,7 +1,7 @@
 //! The Python face of the engine: conversions only.
 //!
 //! Rules of this folder: no work of its own. Every call that may wait or compute leaves the interpreter first; every error of the
-//! core becomes `EngineError` with the core's words; the signatures are those of `vedette_engine.pyi`, which stubtest proves.
+//! core becomes `EngineError` with the core's words; the signatures are those of `vedette_engine/__init__.pyi`, which stubtest proves.
 
 #![allow(clippy::needless_pass_by_value)] // what comes from Python is owned by the call
 

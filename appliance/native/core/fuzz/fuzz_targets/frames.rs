@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vedette_core::decode::{Config, Decoded, Decoder, Overlap};
+use vedette_core::decode::{tunnel, Config, Decoded, Decoder, Overlap};
 use vedette_core::packet::{Frame, LinkType};
 
 const LINKS: [LinkType; 7] = [
@@ -42,6 +42,7 @@ fuzz_target!(|input: &[u8]| {
         };
         if let Decoded::Packet(packet) = decoder.decode(&frame) {
             assert!(packet.ip.len() >= 20 && packet.payload.len() <= packet.ip.len() - 20);
+            tunnel::inside(&packet, settings & 4 != 0);
         }
         assert!(decoder.defrag_memory_bytes() <= MEMCAP_BYTES);
     }

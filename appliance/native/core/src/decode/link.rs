@@ -1,6 +1,7 @@
 //! From the first byte of a frame to the first byte of the IP header.
 //!
-//! Rules of this file: looks at link headers and VLAN tags only; bounded steps; never reads past the frame.
+//! Rules of this file: looks at link headers, VLAN tags and what else stands between them and IP (PPP over Ethernet, MPLS, NSH);
+//! bounded steps; never reads past the frame.
 
 use super::counters::Reason;
 use super::read::be16;
@@ -8,6 +9,8 @@ use crate::packet::{Frame, LinkType};
 
 /// VLAN tags walked through before a frame is given up; two are kept. Provider networks stack two, rarely three.
 const MAX_VLAN_TAGS: usize = 8;
+/// MPLS labels walked through before a frame is given up.
+const MAX_MPLS_LABELS: usize = 8;
 
 /// Ethernet type numbers (IEEE registration authority).
 mod ethertype {
@@ -17,6 +20,10 @@ mod ethertype {
     pub const QINQ: u16 = 0x88a8;
     /// Used for the outer tag before 802.1ad settled on 0x88a8.
     pub const QINQ_OLD: u16 = 0x9100;
+    pub const PPPOE_SESSION: u16 = 0x8864;
+    pub const MPLS: u16 = 0x8847;
+    pub const MPLS_UPSTREAM: u16 = 0x8848;
+    pub const NSH: u16 = 0x894f;
 }
 
 /// Where the IP header begins, and in which VLAN.
@@ -79,9 +86,38 @@ fn tagged(frame: &Frame<'_>, mut kind: u16, mut offset: usize) -> Result<Link, R
                 tags += 1;
                 offset += 4;
             }
+            ethertype::PPPOE_SESSION => {
+                // Version, type, code, session and length (RFC 2516 section 4), then the PPP protocol.
+                let (version, offset) = ppp_protocol(frame.data, offset + 6)?;
+                return Ok(Link { offset, version, vlan });
+            }
+            ethertype::MPLS | ethertype::MPLS_UPSTREAM => {
+                return Ok(Link { offset: behind_labels(frame.data, offset)?, version: 0, vlan });
+            }
+            ethertype::NSH => {
+                // Network service header (RFC 8300 section 2.2): length in words, then what follows.
+                let words = usize::from(be16(frame.data, offset).ok_or(Reason::LinkShort)? & 0x3f);
+                let version = match be16(frame.data, offset + 2).ok_or(Reason::LinkShort)? & 0xff {
+                    1 => 4,
+                    2 => 6,
+                    _ => return Err(Reason::NotIp),
+                };
+                return Ok(Link { offset: offset + 4 * words.max(2), version, vlan });
+            }
             _ => return Err(Reason::NotIp),
         }
     }
+}
+
+/// Walks MPLS labels to the bottom of the stack (RFC 3032 section 2.1). What follows is not told: the IP version nibble is.
+fn behind_labels(data: &[u8], offset: usize) -> Result<usize, Reason> {
+    for label in 0..MAX_MPLS_LABELS {
+        let offset = offset + 4 * label;
+        if be16(data, offset + 2).ok_or(Reason::LinkShort)? & 0x0100 != 0 {
+            return Ok(offset + 4);
+        }
+    }
+    Err(Reason::NotIp)
 }
 
 fn untagged(frame: &Frame<'_>, offset: usize, version: u8) -> Result<Link, Reason> {
@@ -110,6 +146,12 @@ fn null(frame: &Frame<'_>) -> Result<Link, Reason> {
 fn ppp(frame: &Frame<'_>) -> Result<Link, Reason> {
     let data = frame.data;
     let start = if data.starts_with(&[0xff, 0x03]) { 2 } else { 0 };
+    let (version, offset) = ppp_protocol(data, start)?;
+    untagged(frame, offset, version)
+}
+
+/// IP version and where its header begins, behind the PPP protocol field.
+fn ppp_protocol(data: &[u8], start: usize) -> Result<(u8, usize), Reason> {
     let first = *data.get(start).ok_or(Reason::LinkShort)?;
     let (protocol, offset) = if first & 1 == 1 {
         (u16::from(first), start + 1)
@@ -117,8 +159,8 @@ fn ppp(frame: &Frame<'_>) -> Result<Link, Reason> {
         (be16(data, start).ok_or(Reason::LinkShort)?, start + 2)
     };
     match protocol {
-        0x0021 => untagged(frame, offset, 4),
-        0x0057 => untagged(frame, offset, 6),
+        0x0021 => Ok((4, offset)),
+        0x0057 => Ok((6, offset)),
         _ => Err(Reason::NotIp),
     }
 }

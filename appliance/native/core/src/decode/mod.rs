@@ -13,6 +13,7 @@ mod ip;
 mod link;
 mod read;
 mod transport;
+pub mod tunnel;
 
 pub use counters::{Counters, Ignored, Reason};
 pub use defrag::Overlap;

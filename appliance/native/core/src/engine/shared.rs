@@ -6,7 +6,7 @@
 use super::cpu::thread_cpu_ns;
 use super::pipeline::{Numbered, Pipeline, Weigh};
 use super::queue::Queue;
-use crate::decode::{Config, Decoded, Decoder, Reason};
+use crate::decode::{tunnel, Config, Decoded, Decoder, Reason};
 use crate::packet::Frame;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -103,6 +103,8 @@ pub struct Worker<P: Pipeline> {
     shared: Arc<Shared<P>>,
     index: usize,
     decoder: Decoder,
+    verify_checksums: bool,
+    tunnelled: u64,
     pipeline: P,
     generation: u64,
     found: Vec<P::Alert>,
@@ -119,6 +121,8 @@ impl<P: Pipeline> Worker<P> {
             shared: Arc::clone(shared),
             index,
             decoder: Decoder::new(decode),
+            verify_checksums: decode.verify_checksums,
+            tunnelled: 0,
             pipeline,
             generation: 0,
             found: Vec::new(),
@@ -148,8 +152,14 @@ impl<P: Pipeline> Worker<P> {
         if self.shared.generation.load(Ordering::Relaxed) != self.generation {
             self.adopt();
         }
-        if let Decoded::Packet(packet) = self.decoder.decode(frame) {
+        if let Decoded::Packet(mut packet) = self.decoder.decode(frame) {
             self.pipeline.packet(&packet);
+            for _ in 0..tunnel::MAX_LEVELS {
+                let Some(inner) = tunnel::inside(&packet, self.verify_checksums) else { break };
+                self.tunnelled += 1;
+                self.pipeline.packet(&inner);
+                packet = inner;
+            }
             self.hand_over();
         }
     }
@@ -227,6 +237,7 @@ impl<P: Pipeline> Worker<P> {
             ("decoded_icmp", decoded.icmp),
             ("decoded_vlan", decoded.vlan),
             ("decoded_truncated", decoded.truncated),
+            ("decoded_tunnelled", self.tunnelled),
             ("tcp_header_bad", decoded.tcp_header_bad),
             ("udp_header_bad", decoded.udp_header_bad),
             ("icmp_header_bad", decoded.icmp_header_bad),

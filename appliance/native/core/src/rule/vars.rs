@@ -67,7 +67,10 @@ impl Variables {
             }
             variables.values.insert(name.to_owned(), value.trim().to_owned());
         }
-        for (name, value) in &variables.values {
+        // What the caller set comes first, so that an error names it and not a default made from it.
+        let given = overrides.iter().map(|(name, _)| name.trim().trim_start_matches('$'));
+        for name in given.chain(DEFAULTS.iter().map(|&(name, _)| name)) {
+            let value = &variables.values[name];
             if let Err(address) = AddressSet::parse(value, &variables) {
                 if PortSet::parse(value, &variables).is_err() {
                     return Err(setting(name, format!("{address}; allowed are address lists or port lists")));
@@ -112,6 +115,7 @@ mod tests {
         {
             let error = set(name, value).unwrap_err().to_string();
             assert!(error.contains("rule variable"), "{error}");
+            assert!(value == "any" || error.contains(name), "{error}");
         }
     }
 }

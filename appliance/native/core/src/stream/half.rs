@@ -183,6 +183,11 @@ impl HalfStream {
     /// Take `data` that was sent at number `at`.
     #[inline]
     pub fn push<'a>(&mut self, at: u32, data: &'a [u8], policy: OverlapPolicy, budget: &mut Budget) -> Push<'a> {
+        let data = match self.fin {
+            // The receiver takes nothing behind the FIN.
+            Some(fin) => &data[..data.len().min(seq::distance(at, fin) as usize)],
+            None => data,
+        };
         let end = at.wrapping_add(data.len() as u32);
         self.max_end = seq::max(self.max_end, end);
         if self.stopped || seq::le(end, self.next) {

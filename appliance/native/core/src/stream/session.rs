@@ -148,7 +148,8 @@ impl TcpSession {
         }
     }
 
-    /// Whether an answer to the SYN echoes a time before it: the client drops it (as RFC 7323 section 3.2 implies and hosts do).
+    /// Whether an answer to the SYN echoes a time before it: the client drops it (as RFC 7323 section 3.2 implies and
+    /// hosts do).
     fn echoes_the_past(&self, header: &TcpHeader) -> bool {
         match (self.recent_ts[0], header.timestamps) {
             (Some(sent), Some((_, echo))) => echo != 0 && seq::lt(echo, sent),
@@ -164,6 +165,9 @@ impl TcpSession {
                 let answers = seq::lt(client.isn(), header.ack) && seq::le(header.ack, client.max_end());
                 header.flags & tcp_flags::ACK != 0 && answers && !self.echoes_the_past(header)
             }
+            // The client's RST answers something wild that claimed to be the server's; it still waits for the real
+            // answer.
+            (TcpState::SynSent, Direction::ToServer) => false,
             _ => self.half(direction).accepts_reset(header.seq),
         };
         if valid && self.apply(TcpEvent::Rst) {

@@ -102,7 +102,8 @@ impl<I: Inspector> Reader<'_, I> {
 
     fn deliver(&mut self, direction: Direction, data: &[u8], offset: u64) {
         self.counters.stream_bytes += data.len() as u64;
-        if data.is_empty() || self.tcp.windows[direction as usize].opaque {
+        let window = &self.tcp.windows[direction as usize];
+        if data.is_empty() || window.opaque || window.ended {
             return;
         }
         if self.app.detecting(direction) {
@@ -201,7 +202,8 @@ impl<I: Inspector> Reader<'_, I> {
         self.app.gap(direction, len, &mut cx);
     }
 
-    /// A direction has ended: FIN, RST, timeout, depth or the end of input; what waits behind holes is told before. Idempotent.
+    /// A direction has ended: FIN, RST, timeout, depth or the end of input; what waits behind holes is told before.
+    /// Idempotent.
     pub fn end(&mut self, direction: Direction) {
         if !self.tcp.windows[direction as usize].ended && self.tcp.session.established() {
             self.drain(direction);

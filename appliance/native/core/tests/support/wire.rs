@@ -1,5 +1,5 @@
 //! A wire of our own: a veth pair in a network namespace that goes away with the thread that made it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::cast_possible_wrap)] // lengths and indices of the C interfaces are small
 
 use std::io;
 use std::process::Command;

@@ -1,3 +1,5 @@
+//! Tests of DNS messages: cases as tables, hostile names, UDP and TCP framing.
+
 use super::*;
 use crate::app::{AppConfig, AppCounters, TransactionSink};
 use crate::inspect::{BufferId, Transaction};

@@ -59,7 +59,8 @@ impl Headers {
         Ok(())
     }
 
-    /// Continue the last field, whose value ends the text. A name may be folded before its colon too. False: there is none.
+    /// Continue the last field, whose value ends the text. A name may be folded before its colon too. False: there is
+    /// none.
     fn fold(&mut self, line: &[u8]) -> bool {
         let Some(last) = self.fields.last_mut() else { return false };
         let nameless = last.name.0 == last.name.1;

@@ -201,7 +201,8 @@ impl Http {
         }
     }
 
-    /// More came with the end of the body than was announced: what is no status line belongs to it, as browsers show it.
+    /// More came with the end of the body than was announced: what is no status line belongs to it, as browsers show
+    /// it.
     fn unexpected(&mut self, data: &mut &[u8], cx: &mut AppContext<'_>) {
         while !data.is_empty() && !is_status_line(data) && !begins_status_line(data) {
             let end = memchr::memchr(b'\n', data).map_or(data.len(), |end| end + 1);

@@ -1,3 +1,5 @@
+//! Tests of the flow table: who is the client, timeouts, bounded memory.
+
 use super::*;
 use crate::packet::L4;
 use std::net::{IpAddr, Ipv4Addr};

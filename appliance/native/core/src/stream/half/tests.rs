@@ -1,3 +1,5 @@
+//! Tests of one direction's reassembly: order, overlaps by policy, holes.
+
 use super::*;
 
 const ISN: u32 = 0xffff_ff00; // every test crosses the wrap
@@ -131,6 +133,15 @@ fn the_number_of_a_fin_is_no_gap() {
     assert!(half.at_end());
     half.acknowledge(at(4), 1000);
     assert_eq!(half.take_gap(), None);
+}
+
+#[test]
+fn nothing_behind_a_fin_is_delivered() {
+    let (mut half, mut budget) = half(u64::MAX);
+    half.finish_at(at(3));
+    assert_eq!(feed(&mut half, &mut budget, 0, b"abcdef", OverlapPolicy::Bsd), b"abc");
+    assert!(feed(&mut half, &mut budget, 6, b"gh", OverlapPolicy::Bsd).is_empty());
+    assert_eq!(budget.used(), 0);
 }
 
 #[test]

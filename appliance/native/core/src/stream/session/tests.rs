@@ -1,3 +1,5 @@
+//! Tests of TCP sessions: the state table, handshakes, resets, acceptance.
+
 use super::*;
 use crate::packet::tcp_flags::{ACK, FIN, RST, SYN};
 use crate::stream::OverlapPolicy;

@@ -1,3 +1,5 @@
+//! Tests of content codings: what is inflated, in pieces of any size, within its bound.
+
 use super::*;
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 
