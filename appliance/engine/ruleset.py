@@ -61,7 +61,7 @@ def load_rules(
     except EngineError as error:
         raise RulesError(
             str(error),
-            advice="Check the paths given as rules and the variables; `vedette rules check PATH` tells more.",
+            advice="Look at the paths of the rules, and at --home-net and --var ([rules] home_net and variables).",
         ) from error
 
 
