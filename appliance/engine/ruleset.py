@@ -61,7 +61,7 @@ def load_rules(
     except EngineError as error:
         raise RulesError(
             str(error),
-            advice="Look at the paths of the rules, and at --home-net and --var ([rules] home_net and variables).",
+            advice="Look at the paths of the rules, at HOME_NET (--home-net or home_net) and at the other variables.",
         ) from error
 
 
