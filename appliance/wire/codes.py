@@ -83,6 +83,13 @@ class SessionCode(Enum):
         "Find the second box or the restored disk; give it a new key: delete its identity and spool, then enroll.",
     )
 
+    SEQUENCE_SCATTERED = (
+        40456,
+        409,
+        "The sensor's numbers have more holes and epochs than the collector keeps of one sensor.",
+        "Find why the sensor begins new epochs or leaves numbers out; then give it a new key and enroll it anew.",
+    )
+
     SEQUENCE_MISSING = (40650, 422, "The event has no sequence extension.", _REPORT)
 
     BODY_TOO_LARGE = (40850, 413, "The body is larger than the collector takes.", "Send fewer events in one batch.")

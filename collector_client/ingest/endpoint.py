@@ -29,13 +29,14 @@ from appliance.wire.enrollment import (
     EnrollmentToken,
     encode_base64,
 )
+from appliance.wire.fields import plain
 from appliance.wire.heartbeat import MAX_HEARTBEAT_BYTES, Heartbeat, HeartbeatAnswer
 from appliance.wire.session import MAX_BATCH_BYTES, BatchHeader, ConfigAnswer, Refusal, SessionError
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
 from collector_client.ingest.peer import Gate
-from collector_client.ingest.quota import Quota
+from collector_client.ingest.quota import Quota, network_of
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
 from collector_client.pki import CsrError, read_csr
 from collector_client.store import BatchToStore
@@ -86,7 +87,7 @@ class Endpoint:
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", plain(request.method, 20), plain(request.path, 80))
             code = SessionCode.COLLECTOR_FAILED
             return self._refused(
                 request,
@@ -121,15 +122,19 @@ class Endpoint:
         if self._in_hand >= self.batches_in_hand:
             came = f"{self._in_hand} batches in hand"
             raise refuse(SessionCode.BUSY, came, f"at most {self.batches_in_hand}", retry_after_s=BUSY_RETRY_S)
-        self._throttle(sensor, max(announced, 1, (request.content_length or 0) // _BYTES_PER_EVENT))
+        cost = max(announced, _cost(request.content_length))
+        self._throttle(sensor, cost)
         self._in_hand += 1
         try:
-            return await self._take_batch(request, sensor, header)
+            return await self._take_batch(request, sensor, header, cost)
         finally:
             self._in_hand -= 1
 
-    async def _take_batch(self, request: web.BaseRequest, sensor: SensorRecord, header: BatchHeader) -> web.Response:
+    async def _take_batch(
+        self, request: web.BaseRequest, sensor: SensorRecord, header: BatchHeader, paid: int
+    ) -> web.Response:
         body = await self._read(request, MAX_BATCH_BYTES)
+        self._charge_rest(sensor, len(body), paid)
         now_ns = self.clock.wall_ns()
         try:
             batch = await self.parse_apart(lambda: self.parser.parse(sensor.sensor_id, header, body, now_ns))
@@ -162,11 +167,21 @@ class Endpoint:
         for _, quota, key in asked:
             quota.take(key, cost, now_s)
 
+    def _charge_rest(self, sensor: SensorRecord, size: int, paid: int) -> None:
+        """A body without a Content-Length pays for its bytes once they are known."""
+        rest = _cost(size) - paid
+        if rest > 0:
+            now_s = self.clock.monotonic_s()
+            self.quotas.sensor.take(sensor.sensor_id, rest, now_s)
+            self.quotas.tenant.take(sensor.tenant_id, rest, now_s)
+
     async def _heartbeat(self, request: web.BaseRequest) -> web.Response:
         sensor = self._admit(request)
         _check_length(request, MAX_HEARTBEAT_BYTES)
-        self._throttle(sensor, 1)
+        cost = _cost(request.content_length)
+        self._throttle(sensor, cost)
         body = await self._read(request, MAX_HEARTBEAT_BYTES)
+        self._charge_rest(sensor, len(body), cost)
         try:
             heartbeat = Heartbeat.from_json(body)
         except SessionError as error:
@@ -186,7 +201,7 @@ class Endpoint:
 
     async def _enroll(self, request: web.BaseRequest) -> web.Response:
         address = request.remote or "unknown"
-        self._throttle_enrollment(address)
+        self._throttle_enrollment(network_of(address))
         value = request.headers.get("Authorization")
         if value is None:
             raise refuse(SessionCode.TOKEN_MISSING, "no Authorization header", "Basic with the token's id and secret")
@@ -248,13 +263,20 @@ class Endpoint:
         return b"".join(pieces)
 
     def _refused(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
-        log.info("%s %s %s: %s (%s)", request.remote, request.method, request.path[:80], refusal.code, refusal.came)
+        # The path is percent-decoded: it may hold line ends and terminal escapes.
+        method, path = plain(request.method, 20), plain(request.path, 80)
+        log.info("%s %s %s: %s (%s)", request.remote, method, path, refusal.code, refusal.came)
         headers = refusal.to_headers()
         if refusal.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="vedette"'
         return web.Response(
             status=refusal.status, body=refusal.to_json(), headers=headers, content_type="application/json"
         )
+
+
+def _cost(size: int | None) -> int:
+    """What a body of so many bytes costs at least, in events."""
+    return max(1, (size or 0) // _BYTES_PER_EVENT)
 
 
 def _check_length(request: web.BaseRequest, max_bytes: int) -> None:

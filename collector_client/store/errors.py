@@ -26,6 +26,10 @@ class UnknownSensorError(StoreError):
     """The sensor has no record here, so its tenant cannot be known."""
 
 
+class TooScatteredError(StoreError):
+    """The sensor's numbers have more holes and epochs than are kept of one sensor."""
+
+
 class NoSuchAlertError(StoreError):
     """No alert has that id, or no longer."""
 
