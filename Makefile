@@ -25,8 +25,8 @@ demo: setup ## The main job on this machine: collector, sensor, recorded traffic
 
 .PHONY: test
 test: setup-test ## All tests, from nothing, with the network cut off
-	@cd $(NATIVE) && $(CARGO) test --release --locked --offline -p vedette-core --no-run
-	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --release --locked --offline -p vedette-core --quiet
+	@cd $(NATIVE) && $(CARGO) test --profile tests --locked --offline -p vedette-core --no-run
+	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --profile tests --locked --offline -p vedette-core --quiet
 	@.ci/offline $(PY) -m pytest $(ARGS)
 
 .PHONY: lint
