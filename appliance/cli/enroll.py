@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         verb = "already enrolled" if done.already else "enrolled"
         print(f"{verb} as {certificate.sensor_id} (assurance: {certificate.assurance})")
+        tell(f"next: vedette run --config {args.config}")
     return 0
 
 

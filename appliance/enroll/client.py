@@ -192,7 +192,7 @@ def _enroll_at(
     except ApplianceError as exc:
         raise IssuedWrongError(f"{url}: {exc}", advice=exc.advice or _REPORT) from exc
     folder.write(ca_pem=to_pem(trusted), certificate_pem=to_pem(chain))
-    on_step(f"enrolled as {issued.sensor_id}")
+    on_step(f"{url}: the certificate came")
     return Enrolled(issued, str(url), already=False)
 
 
