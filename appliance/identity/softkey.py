@@ -23,11 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, KeyStoreDiffersError
-from appliance.identity.keyfile import NEW_KEY, read_private, write_once
+from appliance.identity.keyfile import NEW_KEY, TSS2_PEM, read_private, write_once
 from appliance.identity.signer import Assurance
-
-TSS2_PEM = b"-----BEGIN TSS2 PRIVATE KEY-----"
-"""First line of a key that only a TPM can use. Looked for before parsing: cryptography 43 panics at such a file."""
 
 
 class SoftKey:
