@@ -30,9 +30,11 @@ from appliance.identity.tpm.keys import attestation_key, ldevid
 from appliance.identity.tpm.session import Loaded, Tpm
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 
-# TCG EK Credential Profile for TPM Family 2.0, section 2.2.1.5. Elliptic curves first: a discrete TPM takes many
-# seconds to make an RSA key. swtpm certifies P-384 and RSA-2048.
-EK_KINDS = ("EK-ECC256", "EK-ECC384", "EK-RSA2048")
+# TCG EK Credential Profile for TPM Family 2.0, section 2.2.1.5, by pytss's names: what collectors understand. Elliptic
+# curves first: a discrete TPM takes many seconds to make an RSA key. swtpm certifies P-384 and RSA-2048.
+EK_KINDS = ("EK-ECC256", "EK-HIGH-ECC256", "EK-HIGH-ECC384", "EK-RSA2048", "EK-HIGH-RSA2048")
+_BARE_KINDS = ("EK-ECC256", "EK-RSA2048")
+"""Those whose template does not depend on a certificate; pytss refuses the others without one."""
 _BARE_KIND = "EK-ECC256"
 """Of a TPM without any EK certificate."""
 
@@ -48,14 +50,15 @@ class Endorsement:
     certificate: bytes | None
 
 
-def endorsement(tpm: Tpm) -> Endorsement:
-    """The first kind of endorsement key that has a certificate; without any, a P-256 key."""
+def endorsement(tpm: Tpm, kinds: Sequence[str] = EK_KINDS) -> Endorsement:
+    """The first of these kinds of endorsement key that has a certificate; without any, a P-256 key."""
     read = NVReadEK(tpm.esapi)
-    for kind in EK_KINDS:
+    for kind in kinds:
         try:
             certificate, template = create_ek_template(kind, read)
         except ValueError:
-            # No certificate of a kind that has no default template.
+            if kind in _BARE_KINDS:
+                raise
             continue
         if certificate is not None:
             return Endorsement(template, _unpadded(bytes(certificate)))
@@ -87,7 +90,7 @@ def residency_proof(tpm: Tpm, blob: TSSPrivKey, where: str, challenge: Residency
         TpmKeyLostError: the LDevID of the blob does not load.
         TSS2_Exception: among others when the credential is for another TPM or another AK.
     """
-    secret = activate(tpm, challenge.credential_blob, challenge.encrypted_secret)
+    secret = activate(tpm, endorsement(tpm), challenge.credential_blob, challenge.encrypted_secret)
     certify_attest, certify_signature = certify(tpm, blob, where, challenge.nonce)
     values = read_pcrs(tpm, challenge.pcrs)
     quote_attest, quote_signature = quote(tpm, challenge.pcrs, challenge.nonce)
@@ -96,12 +99,12 @@ def residency_proof(tpm: Tpm, blob: TSSPrivKey, where: str, challenge: Residency
     )
 
 
-def activate(tpm: Tpm, credential_blob: bytes, encrypted_secret: bytes) -> bytes:
-    """TPM2_ActivateCredential: proves that EK and AK live in one TPM. Both arguments are TPM2B structures."""
+def activate(tpm: Tpm, kind: Endorsement, credential_blob: bytes, encrypted_secret: bytes) -> bytes:
+    """TPM2_ActivateCredential: proves that EK and AK live in one TPM. Both byte strings are TPM2B structures."""
     credential, _ = TPM2B_ID_OBJECT.unmarshal(credential_blob)
     seed, _ = TPM2B_ENCRYPTED_SECRET.unmarshal(encrypted_secret)
     esapi = tpm.esapi
-    with endorsement_key(tpm, endorsement(tpm)) as ek, attestation_key(tpm) as ak:
+    with endorsement_key(tpm, kind) as ek, attestation_key(tpm) as ak:
         if ek.public.publicArea.objectAttributes & TPMA_OBJECT.USERWITHAUTH:
             # Templates of the high range: the empty password is the way, and their policy is another one.
             return bytes(esapi.activate_credential(ak.handle, ek.handle, credential, seed))

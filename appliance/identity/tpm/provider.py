@@ -15,6 +15,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from appliance.identity.errors import KeyFileError, ProviderMissingError
 from appliance.identity.tpm.session import DEFAULT_TCTI
@@ -56,7 +57,12 @@ def find_module() -> Path:
 
 
 def environment(tcti: str, configuration_path: Path) -> dict[str, str]:
-    """Write OpenSSL's configuration to a file; what the environment must say to use it.
+    """What the environment must say for OpenSSL to use the provider, by a configuration at that path."""
+    return {"OPENSSL_CONF": str(configuration_path), "TPM2OPENSSL_TCTI": tcti or DEFAULT_TCTI}
+
+
+def write_configuration(path: Path) -> None:
+    """Write OpenSSL's configuration.
 
     Raises:
         ProviderMissingError: there is no provider.
@@ -64,13 +70,10 @@ def environment(tcti: str, configuration_path: Path) -> dict[str, str]:
     """
     text = _CONFIGURATION.format(module=find_module())
     try:
-        configuration_path.parent.mkdir(parents=True, exist_ok=True)
-        configuration_path.write_text(text, encoding="ascii")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     except OSError as exc:
-        raise KeyFileError(
-            f"{configuration_path}: cannot write: {exc.strerror}", advice="check sensor.state_dir"
-        ) from exc
-    return {"OPENSSL_CONF": str(configuration_path), "TPM2OPENSSL_TCTI": tcti or DEFAULT_TCTI}
+        raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
 
 
 def is_entered(wanted: Mapping[str, str]) -> bool:
@@ -78,10 +81,15 @@ def is_entered(wanted: Mapping[str, str]) -> bool:
     return all(os.environ.get(name) == value for name, value in wanted.items())
 
 
-def enter(wanted: Mapping[str, str]) -> None:
-    """Start this program again, as the same process, with that environment; returns only when it has it already."""
-    if not is_entered(wanted):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})  # noqa: S606
+def enter(wanted: Mapping[str, str], configuration_path: Path) -> NoReturn:
+    """Start this program again, as the same process, with that environment.
+
+    Raises:
+        ProviderMissingError: there is no provider.
+        KeyFileError: OpenSSL's configuration cannot be written.
+    """
+    write_configuration(configuration_path)
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})  # noqa: S606
 
 
 def check_active() -> None:

@@ -70,6 +70,21 @@ class TpmKeyStore:
         signer.check()
         return signer
 
+    def prepare(self, key_path: Path, configuration_path: Path) -> None:
+        """See that the TPM knows the key, then start this program again with an OpenSSL that can use it.
+
+        Raises:
+            ProviderMissingError: there is no tpm2-openssl.
+            KeyFileError, TpmError: the key or the TPM cannot be used.
+        """
+        wanted = provider.environment(self.tcti, configuration_path)
+        if provider.is_entered(wanted):
+            return
+        if key_path.exists():
+            # Here and not later: from then on OpenSSL has the line to the TPM, and there may be only one.
+            self.load(key_path).check()
+        provider.enter(wanted, configuration_path)
+
     def idevid_request(self, request: x509.CertificateSigningRequestBuilder) -> bytes:
         """A PKCS#10 request in DER for the box's first identity, for its maker's CA.
 
