@@ -56,6 +56,11 @@ class Swtpm:
         """How programs find it; one at a time."""
         return f"swtpm:host=127.0.0.1,port={self.port}"
 
+    def cut(self) -> None:
+        """Take the power away, in the middle of whatever it does."""
+        with suppress(SwtpmError):
+            _tool("swtpm_ioctl", "--tcp", f"127.0.0.1:{self.port + 1}", "-s")
+
 
 def manufacture(folder: Path, ca: DevelopmentCa, *, serial: str = "sn-0001") -> None:
     """Make a TPM's state: seeds, an RSA-2048 and a P-384 endorsement key with certificates, the SHA-256 bank.
@@ -96,12 +101,11 @@ def running(folder: Path, ca: DevelopmentCa) -> Iterator[Swtpm]:
     Raises:
         SwtpmError: it does not start.
     """
-    port = _start(folder)
+    tpm = Swtpm(folder, _start(folder), ca)
     try:
-        yield Swtpm(folder, port, ca)
+        yield tpm
     finally:
-        with suppress(SwtpmError):
-            _tool("swtpm_ioctl", "--tcp", f"127.0.0.1:{port + 1}", "-s")
+        tpm.cut()
 
 
 @contextmanager
@@ -150,7 +154,6 @@ def _two_free_ports() -> int:
 
 
 def _tool(*argv: str) -> None:
-    # certtool and friends write below HOME otherwise.
     done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace").strip()

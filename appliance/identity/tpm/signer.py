@@ -133,8 +133,10 @@ class TpmSigner:
         # Only a restricted key asks for proof that the TPM has made the digest itself.
         no_ticket = TPMT_TK_HASHCHECK(tag=TPM2_ST.HASHCHECK, hierarchy=TPM2_RH.NULL)
         with open_tpm(self._tcti) as tpm, ldevid(tpm, self._blob, str(self._path)) as key:
-            made = tpm.esapi.sign(key.handle, digest, scheme, no_ticket).signature.ecdsa
-        r, s = (int.from_bytes(bytes(number), "big") for number in (made.signatureR, made.signatureS))
+            # Kept until its numbers are copied: a part of a pytss structure does not keep the whole alive.
+            made = tpm.esapi.sign(key.handle, digest, scheme, no_ticket)
+        pair = made.signature.ecdsa
+        r, s = (int.from_bytes(bytes(number), "big") for number in (pair.signatureR, pair.signatureS))
         return encode_dss_signature(r, s)
 
     def sign_request(self, request: x509.CertificateSigningRequestBuilder) -> bytes:
