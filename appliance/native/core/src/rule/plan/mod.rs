@@ -198,11 +198,11 @@ impl<'r> Builder<'r> {
         let classes = classes(rule, tcp_packets);
         if !classes.is_empty() {
             let program = self.program(index, Scope::PacketPayload, direction, Stage::Request);
-            let pattern = choose(rule, if tcp_packets && !packets_only { Among::PayloadHead } else { Among::Payload });
+            let pattern = choose(rule, Among::Payload);
             self.programs[program as usize].filtered = pattern.is_some();
             for class in classes {
                 for way in ways(direction) {
-                    if let (PacketClass::Tcp, Some(searched)) = (class, searched_in_stream(rule, pattern.as_ref())) {
+                    if let (PacketClass::Tcp, Some(searched)) = (class, searched_in_stream(pattern.as_ref())) {
                         self.streams[way as usize].add(program, rule, self.ends, Some(&searched));
                         continue;
                     }
@@ -271,15 +271,14 @@ impl<'r> Builder<'r> {
 
 /// A TCP packet's payload is searched once, with the patterns of the stream: the pattern of a packet program that has to be
 /// searched for all over the payload stands among them.
-fn searched_in_stream(rule: &Rule, pattern: Option<&FastPattern>) -> Option<FastPattern> {
+fn searched_in_stream(pattern: Option<&FastPattern>) -> Option<FastPattern> {
     /// Shorter ones are found too often where they do not count.
     const MIN_BYTES: usize = 4;
-    match pattern?.place {
+    let pattern = pattern?;
+    match pattern.place {
         Place::At { .. } => None,
-        Place::Head { .. } if pattern?.bytes.len() < MIN_BYTES => None,
-        Place::Head { .. } | Place::Anywhere => {
-            choose(rule, Among::Payload).map(|pattern| FastPattern { place: Place::Anywhere, ..pattern })
-        }
+        Place::Head { .. } if pattern.bytes.len() < MIN_BYTES => None,
+        Place::Head { .. } | Place::Anywhere => Some(FastPattern { place: Place::Anywhere, ..pattern.clone() }),
     }
 }
 
