@@ -33,6 +33,8 @@ pub struct AppCounters {
     pub http_memory_drops: u64,
     /// DNS messages read.
     pub dns_transactions: u64,
+    /// DNS messages with more questions, or longer ones, than are looked at.
+    pub dns_cut: u64,
     /// DNS messages that could not be read.
     pub dns_malformed: u64,
     /// TLS flows recognised.
