@@ -24,9 +24,12 @@ from appliance.wire.enrollment import (
     CACERTS_PATH,
     CERTIFICATE_MEDIA_TYPE,
     MAX_CSR_BYTES,
+    MAX_RECOVERY_BYTES,
+    RECOVER_PATH,
     SIMPLEENROLL_PATH,
     SIMPLEREENROLL_PATH,
     EnrollmentToken,
+    RecoveryRequest,
     encode_base64,
 )
 from appliance.wire.fields import plain
@@ -35,10 +38,11 @@ from appliance.wire.session import MAX_BATCH_BYTES, BatchHeader, ConfigAnswer, R
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
-from collector_client.ingest.peer import Gate
+from collector_client.ingest.peer import Admitted, Gate
 from collector_client.ingest.quota import Quota, network_of
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
-from collector_client.pki import CsrError, read_csr
+from collector_client.ingest.renewal import Renewal
+from collector_client.pki import CsrError, read_csr, read_csr_der
 from collector_client.store import BatchToStore
 from collector_client.store.clock import Clock
 from collector_client.store.sensors import SensorRecord
@@ -72,6 +76,7 @@ class Endpoint:
     parser: Parser
     keeper: Keeper
     enrollment: Enrollment
+    renewal: Renewal
     clock: Clock
     parse_apart: Callable[[Callable[[], BatchToStore]], Awaitable[BatchToStore]]
     batches_in_hand: int
@@ -101,6 +106,7 @@ class Endpoint:
             session.CONFIG_PATH: ("GET", self._config),
             SIMPLEENROLL_PATH: ("POST", self._enroll),
             SIMPLEREENROLL_PATH: ("POST", self._reenroll),
+            RECOVER_PATH: ("POST", self._recover),
             CACERTS_PATH: ("GET", self._cacerts),
         }
         if request.path not in methods:
@@ -111,7 +117,7 @@ class Endpoint:
         return handler
 
     async def _batch(self, request: web.BaseRequest) -> web.Response:
-        sensor = self._admit(request)
+        sensor = (await self._admit(request)).sensor
         try:
             header = BatchHeader.from_headers(request.headers)
         except SessionError as error:
@@ -176,7 +182,7 @@ class Endpoint:
             self.quotas.tenant.take(sensor.tenant_id, rest, now_s)
 
     async def _heartbeat(self, request: web.BaseRequest) -> web.Response:
-        sensor = self._admit(request)
+        sensor = (await self._admit(request)).sensor
         _check_length(request, MAX_HEARTBEAT_BYTES)
         cost = _cost(request.content_length)
         self._throttle(sensor, cost)
@@ -193,7 +199,7 @@ class Endpoint:
         return _json(HeartbeatAnswer(self.clock.wall_ns(), slow_down_ms).to_json())
 
     async def _config(self, request: web.BaseRequest) -> web.Response:
-        self._throttle(self._admit(request), 1)
+        self._throttle((await self._admit(request)).sensor, 1)
         return _json(ConfigAnswer(CONFIG_VERSION, self.clock.wall_ns()).to_json())
 
     async def _cacerts(self, _request: web.BaseRequest) -> web.Response:
@@ -216,11 +222,26 @@ class Endpoint:
         return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
 
     async def _reenroll(self, request: web.BaseRequest) -> web.Response:
-        sensor = self._admit(request)
-        self._throttle_enrollment(sensor.sensor_id)
+        proved = (await self._admit(request)).key
+        self._throttle_enrollment(proved.sensor_id)
         key = await self._read_csr(request)
         address, now_ns = request.remote or "unknown", self.clock.wall_ns()
-        certificate = await self.keeper.call(lambda: self.enrollment.renew(sensor.sensor_id, key, address, now_ns))
+        certificate = await self.keeper.call(lambda: self.renewal.renew(proved, key, address, now_ns))
+        return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    async def _recover(self, request: web.BaseRequest) -> web.Response:
+        address = request.remote or "unknown"
+        self._throttle_enrollment(address)
+        _check_length(request, MAX_RECOVERY_BYTES)
+        body = await self._read(request, MAX_RECOVERY_BYTES)
+        try:
+            asked = RecoveryRequest.from_json(body)
+            key = read_csr_der(asked.request_der)
+        except (SessionError, CsrError) as error:
+            raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
+        now_ns = self.clock.wall_ns()
+        certificate = await self.keeper.call(lambda: self.renewal.recover(asked, key, address, now_ns))
+        log.info("recovered %s from %s", asked.sensor_id, address)
         return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
 
     def _throttle_enrollment(self, who: str) -> None:
@@ -239,12 +260,17 @@ class Endpoint:
         except CsrError as error:
             raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
 
-    def _admit(self, request: web.BaseRequest) -> SensorRecord:
+    async def _admit(self, request: web.BaseRequest) -> Admitted:
+        """Who speaks; a key's first word supersedes the one before it, on disk before anything is answered."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
         tls = transport.get_extra_info("ssl_object")
-        return self.gate.admit(tls.getpeercert(binary_form=True), self.clock.wall_ns())
+        now_ns = self.clock.wall_ns()
+        admitted = self.gate.admit(tls.getpeercert(binary_form=True), now_ns)
+        if admitted.key.state(now_ns) == "unused":
+            await self.keeper.call(lambda: self.renewal.first_use(admitted.key, now_ns))
+        return admitted
 
     async def _read(self, request: web.BaseRequest, max_bytes: int) -> bytes:
         """The body, at most `max_bytes`, whole within the timeout."""

@@ -14,6 +14,10 @@ class StoreError(Exception):
         self.advice = advice
 
 
+class NoStoreError(StoreError):
+    """The folder holds no store: its name was mistyped, or nothing was made there yet."""
+
+
 class StoreBusyError(StoreError):
     """Another process already writes into this store."""
 
