@@ -37,12 +37,6 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def tpm(tmp_path: Path) -> Iterator[Swtpm]:
-    with fresh(tmp_path / "tpm") as made:
-        yield made
-
-
-@pytest.fixture
 def collector(authority: Authority, tpm: Swtpm, tmp_path: Path) -> Iterator[FakeCollector]:
     with FakeCollector(authority, authority.server(tmp_path)) as fake:
         fake.tokens[TOKEN.token_id] = TOKEN
