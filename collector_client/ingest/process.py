@@ -26,9 +26,11 @@ from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
+from collector_client.ingest.renewal import Renewal
 from collector_client.pki import PKI_NAME, Authority
-from collector_client.store import BatchToStore, Control, Writer, sensors
+from collector_client.store import BatchToStore, Control, Writer, keys, sensors
 from collector_client.store.clock import Clock
+from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 from collector_client.validate import Window
 
@@ -102,14 +104,14 @@ class Ingest:
         pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
         stack.callback(pool.shutdown)
 
-        def find(sensor_id: str) -> SensorRecord | None:
+        def find(sensor_id: str, key_id: str) -> tuple[SensorRecord | None, KeyRecord | None]:
             with reading.reading() as connection:
-                return sensors.find(connection, sensor_id)
+                return sensors.find(connection, sensor_id), keys.find(connection, key_id)
 
         async def parse_apart(parse: Callable[[], BatchToStore]) -> BatchToStore:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
 
-        production = config.collector.production
+        production, days = config.collector.production, config.collector.sensor_certificate_days
         return Endpoint(
             gate=Gate(find, production=production),
             quotas=Quotas(
@@ -119,7 +121,15 @@ class Ingest:
             ),
             parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
             keeper=keeper,
-            enrollment=Enrollment(writing, self._authority, config.collector.sensor_certificate_days, production),
+            enrollment=Enrollment(writing, self._authority, days, production),
+            renewal=Renewal(
+                writing,
+                self._authority,
+                days,
+                production,
+                grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
+                recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
+            ),
             clock=self._clock,
             parse_apart=parse_apart,
             batches_in_hand=config.ingest.batches_in_hand,

@@ -113,10 +113,12 @@ class Authority:
         """One issued certificate as a certs-only CMS (DER), EST's answer to /simpleenroll."""
         return pkcs7.serialize_certificates([x509.load_der_x509_certificate(certificate_der)], Encoding.DER)
 
-    def issue_sensor(self, key: ec.EllipticCurvePublicKey, now_ns: int, life_days: int) -> SensorCertificate:
-        """Sign a sensor's key."""
-        now = profile.datetime_of(now_ns)
-        return profile.make_sensor(key, SOFTWARE, self._issuing, self._issuing_key, now, timedelta(days=life_days))
+    def issue_sensor(
+        self, key: ec.EllipticCurvePublicKey, now_ns: int, life_days: int, *, name: str | None = None
+    ) -> SensorCertificate:
+        """Sign a sensor's key; `name` is the sensor's id where the key is not its first one."""
+        now, life = profile.datetime_of(now_ns), timedelta(days=life_days)
+        return profile.make_sensor(key, SOFTWARE, self._issuing, self._issuing_key, now, life, name=name)
 
     def renew_server(self, names: Sequence[str], now_ns: int) -> bool:
         """Replace the server certificate when a third of its life or less is left, or when its names are others.

@@ -37,6 +37,15 @@ def read_csr(body: bytes) -> ec.EllipticCurvePublicKey:
         der = decode_base64("certificate request", body, MAX_CSR_BYTES)
     except SessionError as error:
         raise CsrError(error.came, error.allowed) from error
+    return read_csr_der(der)
+
+
+def read_csr_der(der: bytes) -> ec.EllipticCurvePublicKey:
+    """The key that a request in DER proves possession of.
+
+    Raises:
+        CsrError: as `read_csr`.
+    """
     try:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
