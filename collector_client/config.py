@@ -31,6 +31,9 @@ class CollectorSection:
 
     names: tuple[str, ...] = _key((), "DNS names and addresses in the server's certificate; renewed when they change")
     production: bool = _key(False, "Refuse sensors whose key lives in software")
+    allow_unlisted_tpm: bool = _key(
+        False, "Take TPMs that neither pki/tpm-roots nor pki/tpm-allowed vouches for, as `tpm-unlisted`"
+    )
     sensor_certificate_days: int = _key(30, "Life of a sensor's certificate, in days", 1, 825)
 
 

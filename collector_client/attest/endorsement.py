@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID
 
 from appliance.wire.codes import SessionCode
@@ -31,7 +32,15 @@ from collector_client.attest.public import Public
 
 MAX_LINKS = 5
 """CAs above an EK certificate."""
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,  # where warnings are errors
+)
 _EK_PURPOSE = x509.ObjectIdentifier("2.23.133.8.1")
 _TPM_WORDS = {"2.23.133.2.1": "maker", "2.23.133.2.2": "model", "2.23.133.2.3": "version"}
 _UNDERSTOOD = {
@@ -75,6 +84,13 @@ def judge(ek: Public, certificate_der: bytes | None, trust: Trust, now: datetime
     Raises:
         AttestError: the certificate is unreadable, another TPM's, no EK certificate, or not signed by whom it names.
     """
+    try:
+        return _judge(ek, certificate_der, trust, now)
+    except _UNREADABLE as error:  # the library reads names, dates and extensions only when they are asked for
+        raise _invalid(f"a certificate that cannot be read ({plain(str(error), 120)})", "RFC 5280") from error
+
+
+def _judge(ek: Public, certificate_der: bytes | None, trust: Trust, now: datetime) -> Endorsement:
     certificate = None if certificate_der is None else _read(ek, certificate_der)
     words = "no EK certificate" if certificate is None else _check_leaf(ek, certificate)
     if ek_digest(ek) in trust.allowed:
@@ -89,11 +105,10 @@ def judge(ek: Public, certificate_der: bytes | None, trust: Trust, now: datetime
 
 
 def _read(ek: Public, der: bytes) -> x509.Certificate:
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except _UNREADABLE as error:
-        raise _invalid(f"no certificate ({plain(str(error), 120)})", "DER of an X.509 certificate") from error
+    certificate = x509.load_der_x509_certificate(der)
+    if certificate.serial_number <= 0:
+        raise _invalid("a certificate whose serial number is not positive", "RFC 5280")
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if spki != ek.spki_der():
         came = f"the EK certificate of key {hashlib.sha256(spki).hexdigest()[:16]}"
         raise AttestError(SessionCode.EK_CERTIFICATE_DIFFERS, came, f"one of key {ek_digest(ek).hex()[:16]}")
@@ -132,10 +147,7 @@ def _tpm_words(names: Any) -> str:
 
 
 def _extensions(certificate: x509.Certificate) -> dict[x509.ObjectIdentifier, Any]:
-    try:
-        extensions = list(certificate.extensions)
-    except _UNREADABLE as error:
-        raise _invalid(f"a certificate with unreadable extensions ({plain(str(error), 120)})", "RFC 5280") from error
+    extensions = list(certificate.extensions)
     strange = [item.oid.dotted_string for item in extensions if item.critical and item.oid not in _UNDERSTOOD]
     if strange:
         raise _invalid(f"critical extension {strange[0]}", "extensions that are understood here")

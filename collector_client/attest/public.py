@@ -60,7 +60,7 @@ def parse_public(what: str, tpm2b: bytes) -> Public:
     kind = reader.one_of("type", 2, {alg.RSA: "RSA", alg.ECC: "ECC"})
     name_algorithm = reader.one_of("nameAlg", 2, alg.HASH_NAMES)
     bits = reader.integer(4)
-    if bits & ~ALL_ATTRIBUTES:
+    if bits & ~int(ALL_ATTRIBUTES):
         raise structure_error(what, f"attributes 0x{bits:08x}", "no reserved bits")
     policy = reader.sized(alg.HASH_BYTES[name_algorithm])
     if len(policy) not in (0, alg.HASH_BYTES[name_algorithm]):
@@ -89,8 +89,10 @@ def _rsa(reader: Reader) -> rsa.RSAPublicKey:
     reader.one_of("RSA key bits", 2, {alg.RSA_BITS: str(alg.RSA_BITS)})
     reader.one_of("exponent", 4, {0: "the default", _DEFAULT_EXPONENT: str(_DEFAULT_EXPONENT)})
     modulus = int.from_bytes(reader.sized(alg.RSA_BITS // 8), "big")
-    if modulus.bit_length() != alg.RSA_BITS:
-        raise structure_error(reader.what, f"a modulus of {modulus.bit_length()} bits", f"{alg.RSA_BITS} bits")
+    if modulus.bit_length() != alg.RSA_BITS or not modulus & 1:
+        parity = "odd" if modulus & 1 else "even"
+        came = f"an {parity} modulus of {modulus.bit_length()} bits"
+        raise structure_error(reader.what, came, f"an odd one of {alg.RSA_BITS} bits")
     try:
         return rsa.RSAPublicNumbers(_DEFAULT_EXPONENT, modulus).public_key()
     except (ValueError, UnsupportedAlgorithm) as error:

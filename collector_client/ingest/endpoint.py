@@ -23,6 +23,8 @@ from appliance.wire.enrollment import (
     CACERTS_MEDIA_TYPE,
     CACERTS_PATH,
     CERTIFICATE_MEDIA_TYPE,
+    CSRATTRS_MEDIA_TYPE,
+    CSRATTRS_PATH,
     MAX_CSR_BYTES,
     SIMPLEENROLL_PATH,
     SIMPLEREENROLL_PATH,
@@ -30,14 +32,24 @@ from appliance.wire.enrollment import (
     encode_base64,
 )
 from appliance.wire.heartbeat import MAX_HEARTBEAT_BYTES, Heartbeat, HeartbeatAnswer
+from appliance.wire.residency import (
+    MAX_PROOF_BYTES,
+    MAX_REQUEST_BYTES,
+    TPM_CHALLENGE_PATH,
+    TPM_ENROLL_PATH,
+    ResidencyProof,
+    ResidencyRequest,
+)
 from appliance.wire.session import MAX_BATCH_BYTES, BatchHeader, ConfigAnswer, Refusal, SessionError
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
+from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
-from collector_client.pki import CsrError, read_csr
+from collector_client.ingest.residency import Residency
+from collector_client.pki import CSR_ATTRIBUTES, CsrError, read_csr
 from collector_client.store import BatchToStore
 from collector_client.store.clock import Clock
 from collector_client.store.sensors import SensorRecord
@@ -49,6 +61,9 @@ _BYTES_PER_EVENT = 4096
 """What a body costs at least: one event of the quota for each so many bytes as they travel."""
 _REFUSED_DOCUMENT_COST = 20
 """A document refused whole costs this part of the sensor's minute, because its bytes are kept."""
+
+_ENROLLMENT_PATHS = (SIMPLEENROLL_PATH, SIMPLEREENROLL_PATH, TPM_CHALLENGE_PATH, TPM_ENROLL_PATH)
+"""Refusals at these are written into the audit."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
@@ -71,6 +86,8 @@ class Endpoint:
     parser: Parser
     keeper: Keeper
     enrollment: Enrollment
+    residency: Residency
+    refusals: Refusals
     clock: Clock
     parse_apart: Callable[[Callable[[], BatchToStore]], Awaitable[BatchToStore]]
     batches_in_hand: int
@@ -82,6 +99,8 @@ class Endpoint:
         try:
             return await self._route(request)(request)
         except RefusedError as error:
+            if request.path in _ENROLLMENT_PATHS:
+                await self._audit(request, error.refusal)
             return self._refused(request, error.refusal)
         except (asyncio.CancelledError, ConnectionError):
             raise
@@ -100,7 +119,10 @@ class Endpoint:
             session.CONFIG_PATH: ("GET", self._config),
             SIMPLEENROLL_PATH: ("POST", self._enroll),
             SIMPLEREENROLL_PATH: ("POST", self._reenroll),
+            TPM_CHALLENGE_PATH: ("POST", self._tpm_challenge),
+            TPM_ENROLL_PATH: ("POST", self._tpm_enroll),
             CACERTS_PATH: ("GET", self._cacerts),
+            CSRATTRS_PATH: ("GET", self._csrattrs),
         }
         if request.path not in methods:
             raise refuse(SessionCode.PATH, request.path[:80], ", ".join(methods))
@@ -184,21 +206,64 @@ class Endpoint:
     async def _cacerts(self, _request: web.BaseRequest) -> web.Response:
         return _est(self.enrollment.authority.ca_certs_only(), CACERTS_MEDIA_TYPE)
 
+    async def _csrattrs(self, _request: web.BaseRequest) -> web.Response:
+        return _est(CSR_ATTRIBUTES, CSRATTRS_MEDIA_TYPE)
+
     async def _enroll(self, request: web.BaseRequest) -> web.Response:
+        address, token = self._applicant(request)
+        key = await self._read_csr(request)
+        now_ns = self.clock.wall_ns()
+        certificate = await self.keeper.call(lambda: self.enrollment.enroll(token, key, address, now_ns))
+        log.info("enrolled a key with token %s from %s", token.token_id, address)
+        return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    async def _tpm_challenge(self, request: web.BaseRequest) -> web.Response:
+        _, token = self._applicant(request)
+        _check_length(request, MAX_REQUEST_BYTES)
+        await self.keeper.call(lambda: self.residency.admit(token))
+        body = await self._read(request, MAX_REQUEST_BYTES)
+        try:
+            asked = ResidencyRequest.decode(body)
+        except SessionError as error:
+            raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
+        now_ns = self.clock.wall_ns()
+        claim = await asyncio.to_thread(self.residency.examine, asked, now_ns)
+        challenge = await self.keeper.call(lambda: self.residency.challenge(token, claim, now_ns))
+        return _json(challenge.encode())
+
+    async def _tpm_enroll(self, request: web.BaseRequest) -> web.Response:
+        address, token = self._applicant(request)
+        _check_length(request, MAX_PROOF_BYTES)
+        body = await self._read(request, MAX_PROOF_BYTES)
+        now_ns = self.clock.wall_ns()
+        try:
+            proof = ResidencyProof.decode(body)
+        except SessionError as error:
+            raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
+        certificate = await self.keeper.call(lambda: self.residency.enroll(token, proof, address, now_ns))
+        log.info("enrolled a TPM key with token %s from %s", token.token_id, address)
+        return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    def _applicant(self, request: web.BaseRequest) -> tuple[str, EnrollmentToken]:
+        """Address and token of who wants to enroll, after the quota."""
         address = request.remote or "unknown"
         self._throttle_enrollment(address)
         value = request.headers.get("Authorization")
         if value is None:
             raise refuse(SessionCode.TOKEN_MISSING, "no Authorization header", "Basic with the token's id and secret")
         try:
-            token = EnrollmentToken.from_authorization(value)
+            return address, EnrollmentToken.from_authorization(value)
         except SessionError as error:
             raise refuse(SessionCode.TOKEN_UNKNOWN, error.came, error.allowed) from error
-        key = await self._read_csr(request)
-        now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call(lambda: self.enrollment.enroll(token, key, address, now_ns))
-        log.info("enrolled a key with token %s from %s", token.token_id, address)
-        return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    async def _audit(self, request: web.BaseRequest, refusal: Refusal) -> None:
+        address, now_ns = request.remote or "unknown", self.clock.wall_ns()
+        row = self.refusals.row(refusal, address, request.headers.get("Authorization"), self.clock.monotonic_s())
+        if row is not None:
+            try:
+                await self.keeper.call(lambda: self.refusals.write(row, now_ns))
+            except RefusedError as error:
+                log.warning("a refused enrollment from %s could not be audited: %s", address, error)
 
     async def _reenroll(self, request: web.BaseRequest) -> web.Response:
         sensor = self._admit(request)

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
+from collector_client.attest import SOFTWARE
 from collector_client.ingest.refuse import refuse
-from collector_client.pki.authority import SOFTWARE, Authority
-from collector_client.pki.profile import spki_der
+from collector_client.pki.authority import Authority
+from collector_client.pki.profile import SensorCertificate, spki_der
 from collector_client.store import Control, audit, sensors, tokens
 from collector_client.store.sensors import SensorRecord
 from collector_client.store.tokens import TokenRecord
@@ -55,12 +56,13 @@ class Enrollment:
             record = sensors.find(connection, name)
             if record is not None and record.revoked_ns is not None:
                 raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
-            if self.production:
+            if self.production and (record is None or record.assurance == SOFTWARE):
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
             if found.used_by == name and record is not None and _in_date(record, now_ns):
                 return record.certificate or b""
-            _check_open(found, now_ns)
-            return self._issue(connection, found, record, key, address, now_ns)
+            check_open(found, now_ns)
+            assurance = SOFTWARE if record is None else record.assurance
+            return self.issue(connection, found, record, key, assurance, address, now_ns).der
 
     def renew(self, name: str, key: EllipticCurvePublicKey, address: str, now_ns: int) -> bytes:
         """A later certificate (DER) for a sensor that has shown its present one.
@@ -72,23 +74,32 @@ class Enrollment:
         asked = sensor_id(spki_der(key))
         if asked != name:
             raise refuse(SessionCode.KEY_DIFFERS, f"the key of {asked}", f"the key of {name}")
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days)
         with self.control.transaction() as connection:
+            record = sensors.find(connection, name)
+            # What was proved of a key stays true of it: it is the same key.
+            assurance = SOFTWARE if record is None else record.assurance
+            made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance)
             sensors.set_certificate(connection, name, made.der, made.not_after_ns)
             detail = f"assurance {made.assurance}, until {format_clock(made.not_after_ns)}, from {address}"
             audit.record(connection, now_ns, _ACTOR, "renew", name, detail)
         return made.der
 
-    def _issue(
+    def issue(
         self,
         connection: sqlite3.Connection,
         token: TokenRecord,
         record: SensorRecord | None,
         key: EllipticCurvePublicKey,
+        assurance: str,
         address: str,
         now_ns: int,
-    ) -> bytes:
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days)
+    ) -> SensorCertificate:
+        """Certificate, record, used token and audit row, inside the caller's transaction; what was proved is decided.
+
+        Raises:
+            RefusedError: the key is enrolled at another site than the token's.
+        """
+        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance)
         if record is None:
             sensors.add(
                 connection,
@@ -113,14 +124,15 @@ class Enrollment:
             f" until {format_clock(made.not_after_ns)}, from {address}"
         )
         audit.record(connection, now_ns, _ACTOR, action, made.sensor_id, detail)
-        return made.der
+        return made
 
 
 def _in_date(record: SensorRecord, now_ns: int) -> bool:
     return record.certificate is not None and now_ns < (record.cert_not_after_ns or 0)
 
 
-def _check_open(token: TokenRecord, now_ns: int) -> None:
+def check_open(token: TokenRecord, now_ns: int) -> None:
+    """Raises `RefusedError` when the token is used or expired."""
     state = token.state(now_ns)
     if state == "used":
         came = f"token {token.token_id}, used by {token.used_by} at {format_clock(token.used_ns or 0)}"

@@ -20,8 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, sensor_id
 from appliance.wire.fields import format_clock
+from collector_client.attest import SOFTWARE
 from collector_client.ingest.refuse import RefusedError, refuse
-from collector_client.pki.authority import SOFTWARE
 from collector_client.store.sensors import SensorRecord
 
 

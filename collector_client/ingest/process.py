@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,9 @@ from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
-from collector_client.pki import PKI_NAME, Authority
+from collector_client.ingest.refusals import Refusals
+from collector_client.ingest.residency import Residency
+from collector_client.pki import PKI_NAME, Authority, TpmTrust
 from collector_client.store import BatchToStore, Control, Writer, sensors
 from collector_client.store.clock import Clock
 from collector_client.store.sensors import SensorRecord
@@ -110,6 +113,7 @@ class Ingest:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
 
         production = config.collector.production
+        enrollment = Enrollment(writing, self._authority, config.collector.sensor_certificate_days, production)
         return Endpoint(
             gate=Gate(find, production=production),
             quotas=Quotas(
@@ -119,7 +123,14 @@ class Ingest:
             ),
             parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
             keeper=keeper,
-            enrollment=Enrollment(writing, self._authority, config.collector.sensor_certificate_days, production),
+            enrollment=enrollment,
+            residency=Residency(
+                enrollment,
+                TpmTrust(directory / PKI_NAME),
+                config.collector.allow_unlisted_tpm,
+                secrets.token_bytes,
+            ),
+            refusals=Refusals(writing),
             clock=self._clock,
             parse_apart=parse_apart,
             batches_in_hand=config.ingest.batches_in_hand,

@@ -128,7 +128,7 @@ def test_a_certificate_is_renewed_over_mutual_tls_for_the_same_key_only(collecto
     other = ec.generate_private_key(ec.SECP256R1())
     assert sensor.renew(sensor.csr(other)).code == "KEY_DIFFERS"
     actions = [action for (action,) in collector.control("SELECT action FROM audit ORDER BY audit_id")]
-    assert actions == ["token new", "enroll", "renew"]
+    assert actions == ["token new", "enroll", "renew", "refuse enrollment"]
 
 
 def test_nothing_is_renewed_without_a_certificate(collector: Collector) -> None:
