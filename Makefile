@@ -15,8 +15,8 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm
-	@.ci/setup --with-test-packages
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, the TPM's libraries
+	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo
 demo: setup ## The main job on this machine: collector, sensor, recorded traffic, alerts; prints the page's address

@@ -3,12 +3,17 @@
 root     needs to be root with namespaces, mounts or raw sockets
 browser  needs Debian's Chromium
 data     needs the captures and rules of ../shared/data
+tpm      needs swtpm and tpm2-pytss
+tpm_tls  needs tpm2-openssl >= 1.3.0 besides
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,9 +26,19 @@ settings.load_profile("patient")
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+PROVIDERS = (
+    Path(sys.prefix) / "lib" / "tpm2-openssl" / "tpm2.so",
+    Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / "ossl-modules" / "tpm2.so",
+)
+
 NEEDS = {
     "root": ("root, for namespaces, mounts and raw sockets", lambda: os.geteuid() == 0),
     "browser": ("Debian's Chromium at /usr/bin/chromium", lambda: shutil.which("chromium") is not None),
+    "tpm": (
+        "swtpm and tpm2-pytss (make setup-test)",
+        lambda: shutil.which("swtpm_setup") is not None and find_spec("tpm2_pytss") is not None,
+    ),
+    "tpm_tls": ("tpm2-openssl >= 1.3.0 (make setup-test)", lambda: any(path.is_file() for path in PROVIDERS)),
     "data": ("captures and rules in ../shared/data", SHARED_DATA.is_dir),
 }
 
