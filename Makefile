@@ -51,6 +51,10 @@ bench: setup ## Offline throughput beside Suricata on the same packets and rules
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)
 
+.PHONY: conformance-est
+conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
+	@$(PY) -m tests.conformance.est $(ARGS)
+
 .PHONY: docs
 docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)
 	@$(PY) -m tests.architecture.docs
