@@ -16,8 +16,8 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm
-	@.ci/setup --with-test-packages
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, the TPM's libraries
+	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo
 demo: setup ## The main job on this machine: collector, sensor, recorded traffic, alerts; prints the page's address
@@ -50,6 +50,10 @@ bench: setup ## Offline throughput beside Suricata on the same packets and rules
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)
+
+.PHONY: conformance-est
+conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
+	@$(PY) -m tests.conformance.est $(ARGS)
 
 .PHONY: docs
 docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)

@@ -13,9 +13,9 @@ from typing import Any
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.clock import SystemClock
 from appliance.config import Config, load_config
+from appliance.daemon import identity_folder
 from appliance.enroll import EnrollmentPlan, enroll
 from appliance.errors import EnvironmentFault, OperatorError
-from appliance.identity import IdentityFolder
 
 EXAMPLES = """\
 examples:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled."""
     config = load_config(args.config)
     clock = SystemClock()
-    folder = IdentityFolder(Path(config.sensor.state_dir) / "identity")
+    folder = identity_folder(config)
     plan = EnrollmentPlan.parse(
         urls=config.collector.urls,
         ca_pin=config.collector.ca_pin,

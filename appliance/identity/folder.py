@@ -13,8 +13,8 @@ from pathlib import Path
 
 from appliance.identity.certificates import SensorCertificate, parse_pem, sensor_certificate, spki_der
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
+from appliance.identity.keystore import KeyStore, SoftKeyStore
 from appliance.identity.signer import Signer
-from appliance.identity.softkey import SoftKey
 from appliance.identity.tls import client_context
 
 MAX_PEM_BYTES = 64 * 1024
@@ -39,9 +39,10 @@ class Identity:
 
 
 class IdentityFolder:
-    """Where an identity is kept."""
+    """Where an identity is kept; `keys` is the store that its key is of."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keys: KeyStore | None = None) -> None:
+        self.keys = keys or SoftKeyStore()
         self.key_path = path / "key.pem"
         self.ca_path = path / "ca.pem"
         self.certificate_path = path / "cert.pem"
@@ -58,7 +59,7 @@ class IdentityFolder:
             raise NotEnrolledError(
                 f"{self.certificate_path}: no certificate yet", advice="enroll first: vedette enroll"
             )
-        signer = SoftKey.load(self.key_path)
+        signer = self.keys.load(self.key_path)
         leaf = parse_pem(str(self.certificate_path), read_small(self.certificate_path))[0]
         parse_pem(str(self.ca_path), read_small(self.ca_path))
         if spki_der(leaf) != signer.spki_der():
