@@ -15,20 +15,12 @@ from cryptography import x509
 
 from appliance.clock import Clock
 from appliance.enroll.csr import certificate_request
-from appliance.enroll.errors import (
-    EnrollmentRefusedError,
-    IssuedWrongError,
-    TokenExpiredError,
-    TokenUnknownError,
-    TokenUsedError,
-    WrongPinError,
-)
+from appliance.enroll.errors import IssuedWrongError, WrongPinError
+from appliance.enroll.exchange import ask, certificates_of
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import (
-    Answer,
     CertificateInvalidError,
     CollectorUrl,
-    HttpsConnection,
     IdentityFolder,
     NotReachableError,
     Proxy,
@@ -38,7 +30,6 @@ from appliance.identity import (
 )
 from appliance.identity.certificates import (
     chain_to,
-    parse_certs_only,
     parse_pem,
     pinned_root,
     sensor_certificate,
@@ -47,24 +38,15 @@ from appliance.identity.certificates import (
 )
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context, unverified_context
-from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import (
     CACERTS_PATH,
     CSR_MEDIA_TYPE,
-    MAX_CERTS_BYTES,
     SIMPLEENROLL_PATH,
     EnrollmentToken,
-    decode_base64,
     encode_base64,
     parse_pin,
 )
-from appliance.wire.session import MAX_ANSWER_BYTES, Refusal, SessionError
-
-_REFUSED: dict[SessionCode, type[OperatorError]] = {
-    SessionCode.TOKEN_UNKNOWN: TokenUnknownError,
-    SessionCode.TOKEN_USED: TokenUsedError,
-    SessionCode.TOKEN_EXPIRED: TokenExpiredError,
-}
+from appliance.wire.session import SessionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +182,8 @@ _REPORT = "report this to the collector's operator; nothing was written"
 
 
 def _fetch_authorities(url: CollectorUrl, plan: EnrollmentPlan) -> list[x509.Certificate]:
-    answer = _ask(url, plan, unverified_context(), "GET", CACERTS_PATH, {}, b"")
-    return _certificates(url, answer)
+    answer = ask(url, unverified_context(), "GET", CACERTS_PATH, timeout_s=plan.timeout_s, proxy=plan.proxy)
+    return certificates_of(url, answer)
 
 
 def _request_certificate(
@@ -212,48 +194,6 @@ def _request_certificate(
         "Content-Transfer-Encoding": "base64",
         "Authorization": plan.token.authorization(),
     }
-    answer = _ask(url, plan, context, "POST", SIMPLEENROLL_PATH, headers, encode_base64(request_der))
-    return _certificates(url, answer)
-
-
-def _ask(
-    url: CollectorUrl,
-    plan: EnrollmentPlan,
-    context: ssl.SSLContext,
-    method: str,
-    path: str,
-    headers: dict[str, str],
-    body: bytes,
-) -> Answer:
-    connection = HttpsConnection(url, context=context, timeout_s=plan.timeout_s, proxy=plan.proxy)
-    try:
-        answer = connection.request(method, path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES)
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise _refused(url, answer)
-    return answer
-
-
-def _certificates(url: CollectorUrl, answer: Answer) -> list[x509.Certificate]:
-    try:
-        return parse_certs_only(str(url), decode_base64(f"{url}: certificates", answer.body, MAX_CERTS_BYTES))
-    except (SessionError, CertificateInvalidError) as exc:
-        raise IssuedWrongError(str(exc), advice="is this a collector? check [collector] urls") from exc
-
-
-def _refused(url: CollectorUrl, answer: Answer) -> ApplianceError:
-    try:
-        refusal = Refusal.from_answer(answer.status, answer.headers, answer.body)
-    except SessionError:
-        return EnrollmentRefusedError(
-            f"{url}: HTTP status {answer.status} came, 200 was allowed",
-            advice="is this a collector? is a proxy in between?",
-        )
-    code = SessionCode.of(refusal.code)
-    kind = _REFUSED.get(code) if code is not None else None
-    said = code.doc if code is not None else f"{refusal.came}; allowed: {refusal.allowed}"
-    message = f"{url}: {refusal.code}: {said}"
-    if kind is None:
-        return EnrollmentRefusedError(message, advice=refusal.do)
-    return kind(message, advice=refusal.do)
+    body = encode_base64(request_der)
+    answer = ask(url, context, "POST", SIMPLEENROLL_PATH, headers, body, timeout_s=plan.timeout_s, proxy=plan.proxy)
+    return certificates_of(url, answer)

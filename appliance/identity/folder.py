@@ -1,7 +1,7 @@
-"""The identity folder: `key.pem`, `ca.pem`, `cert.pem`, and what they say together.
+"""The identity folder: `ca.pem`, the pair of `key.pem` and `cert.pem` in force, and what they say together.
 
 Rules of this file: files are put in place whole (temporary file, fsync, rename). `cert.pem` is written last: once it is
-there, the sensor is enrolled.
+there, the sensor is enrolled. Which pair is in force is `pairs.py`'s.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from appliance.identity.certificates import SensorCertificate, parse_pem, sensor_certificate, spki_der
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
+from appliance.identity.pairs import Pairs
 from appliance.identity.signer import Signer
 from appliance.identity.softkey import SoftKey
 from appliance.identity.tls import client_context
@@ -41,10 +42,26 @@ class Identity:
 class IdentityFolder:
     """Where an identity is kept."""
 
-    def __init__(self, path: Path) -> None:
-        self.key_path = path / "key.pem"
+    def __init__(self, path: Path, pair: Path | None = None) -> None:
+        """With `pair`, that pair; without, the one in force at each moment."""
+        self.pairs = Pairs(path)
         self.ca_path = path / "ca.pem"
-        self.certificate_path = path / "cert.pem"
+        self._path = path
+        self._pair = pair
+
+    @property
+    def key_path(self) -> Path:
+        """The pair's key."""
+        return (self._pair or self.pairs.current()) / "key.pem"
+
+    @property
+    def certificate_path(self) -> Path:
+        """The pair's certificate."""
+        return (self._pair or self.pairs.current()) / "cert.pem"
+
+    def at(self, pair: Path) -> IdentityFolder:
+        """The same identity by another pair, or by the present one and no later."""
+        return IdentityFolder(self._path, pair)
 
     def load(self) -> Identity:
         """The identity of an enrolled sensor.
@@ -54,6 +71,8 @@ class IdentityFolder:
             KeyFileError: the key cannot be used.
             CertificateInvalidError: the certificate is not this key's, or does not name it.
         """
+        if self._pair is None:
+            return self.at(self.pairs.current()).load()
         if not self.certificate_path.exists():
             raise NotEnrolledError(
                 f"{self.certificate_path}: no certificate yet", advice="enroll first: vedette enroll"
@@ -74,12 +93,23 @@ class IdentityFolder:
         Raises:
             KeyFileError: the folder cannot be written.
         """
+        self._write(self.ca_path, ca_pem)
+        self.write_certificate(certificate_pem)
+
+    def write_certificate(self, certificate_pem: bytes) -> None:
+        """Complete the pair; the CA stays.
+
+        Raises:
+            KeyFileError: the folder cannot be written.
+        """
+        self._write(self.certificate_path, certificate_pem)
+
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
         try:
-            _replace(self.ca_path, ca_pem)
-            _replace(self.certificate_path, certificate_pem)
+            _replace(path, data)
         except OSError as exc:
-            folder = self.certificate_path.parent
-            raise KeyFileError(f"{folder}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
+            raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
 
 
 def read_small(path: Path) -> bytes:

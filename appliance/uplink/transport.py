@@ -24,7 +24,7 @@ from appliance.wire.session import (
 
 
 class Transport:
-    """Not thread-safe, but for `abort`: the uplink's thread uses it alone."""
+    """Not thread-safe, but for `abort` and `introduce_anew`: the uplink's thread uses it alone."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Transport:
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._connection: HttpsConnection | None = None
+        self._anew = False
 
     @property
     def url(self) -> CollectorUrl:
@@ -78,6 +79,10 @@ class Transport:
         if connection is not None:
             connection.abort()
 
+    def introduce_anew(self) -> None:
+        """From another thread: the next request goes over a new connection, as whoever we are by then."""
+        self._anew = True
+
     def send_batch(self, header: BatchHeader, body: bytes) -> Receipt | Refusal:
         """One batch and what the collector says to it. Repeating it is safe: the collector stores a number once.
 
@@ -106,6 +111,9 @@ class Transport:
             raise self._not_ours(answer, exc) from exc
 
     def _ask(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._anew:
+            self._anew = False
+            self.close()
         if self._connection is None:
             identity = self._identity()
             identity.certificate.life.check(self._clock.wall_ns())
