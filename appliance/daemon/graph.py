@@ -181,7 +181,8 @@ def open_uplink(
     """The one connection to the collector, not yet made."""
     urls = [CollectorUrl.parse(url) for url in config.collector.urls]
     proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
-    transport = Transport(urls, folder.load, clock=clock, proxy=proxy, timeout_s=config.collector.timeout_s)
+    timeout_s, run = config.collector.timeout_s, secrets.token_hex(16)
+    transport = Transport(urls, folder.load, clock=clock, proxy=proxy, timeout_s=timeout_s, run=run)
     pump = Pump(
         now_s=clock.monotonic_s(),
         addresses=len(urls),

@@ -15,6 +15,7 @@ from appliance.wire.session import (
     BATCHES_PATH,
     HEARTBEAT_PATH,
     MAX_ANSWER_BYTES,
+    RUN_HEADER,
     SNML_MEDIA_TYPE,
     BatchHeader,
     Receipt,
@@ -34,7 +35,9 @@ class Transport:
         clock: Clock,
         proxy: Proxy | None = None,
         timeout_s: float = 30.0,
+        run: str = "",
     ) -> None:
+        """`run` (32 hex digits) tells this run of the daemon from every other box's and from later ones of this box."""
         if not urls:
             raise ValueError("no collector address")
         self._urls = tuple(urls)
@@ -45,6 +48,7 @@ class Transport:
         self._timeout_s = timeout_s
         self._connection: HttpsConnection | None = None
         self._anew = False
+        self._run = {RUN_HEADER: run} if run else {}
 
     @property
     def url(self) -> CollectorUrl:
@@ -121,6 +125,7 @@ class Transport:
                 self.url, context=identity.context(), timeout_s=self._timeout_s, proxy=self._proxy
             )  # fmt: skip
         try:
+            headers |= self._run
             return self._connection.request("POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES)
         except Exception:
             self.close()

@@ -35,9 +35,10 @@ from appliance.wire.enrollment import (
 from appliance.wire.heartbeat import MAX_HEARTBEAT_BYTES, Heartbeat, HeartbeatAnswer
 from appliance.wire.session import MAX_BATCH_BYTES, BatchHeader, ConfigAnswer, Refusal, SessionError
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
+from collector_client.ingest.clones import Clones
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
-from collector_client.ingest.peer import Admitted, Gate
+from collector_client.ingest.peer import Admitted, Gate, quarantined
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
 from collector_client.ingest.renewal import Renewal
@@ -49,6 +50,8 @@ from collector_client.store.sensors import SensorRecord
 log = logging.getLogger("vedette.ingest")
 
 CONFIG_VERSION = 1
+CONNECTION = web.RequestKey("connection", int)
+"""Under this name a request carries the number of its connection."""
 _BYTES_PER_EVENT = 4096
 """What a body costs at least: one event of the quota for each so many bytes as they travel."""
 _REFUSED_DOCUMENT_COST = 20
@@ -76,6 +79,7 @@ class Endpoint:
     keeper: Keeper
     enrollment: Enrollment
     renewal: Renewal
+    clones: Clones
     clock: Clock
     parse_apart: Callable[[Callable[[], BatchToStore]], Awaitable[BatchToStore]]
     batches_in_hand: int
@@ -116,7 +120,9 @@ class Endpoint:
         return handler
 
     async def _batch(self, request: web.BaseRequest) -> web.Response:
-        sensor = (await self._admit(request)).sensor
+        sensor = await self._admit_single(request)
+        if sensor.quarantined_ns is not None:
+            raise quarantined(sensor)
         try:
             header = BatchHeader.from_headers(request.headers)
         except SessionError as error:
@@ -144,6 +150,9 @@ class Endpoint:
             await self.keeper.quarantine(sensor.sensor_id, now_ns, error.rejected)
             raise refuse_document(error.error) from error
         stored = await self.keeper.store(batch)
+        if stored.conflicts:
+            came = f"other content for {len(stored.conflicts)} stored numbers of epoch {batch.epoch}"
+            await self._quarantine(sensor, f"its sequence forked: {came}")
         check_fork(stored)
         slow_down_ms = max(
             self.quotas.sensor.slow_down_ms(sensor.sensor_id, self.clock.monotonic_s()),
@@ -169,7 +178,7 @@ class Endpoint:
             quota.take(key, cost, now_s)
 
     async def _heartbeat(self, request: web.BaseRequest) -> web.Response:
-        sensor = (await self._admit(request)).sensor
+        sensor = await self._admit_single(request)
         _check_length(request, MAX_HEARTBEAT_BYTES)
         self._throttle(sensor, 1)
         body = await self._read(request, MAX_HEARTBEAT_BYTES)
@@ -256,6 +265,25 @@ class Endpoint:
         if admitted.key.state(now_ns) == "unused":
             await self.keeper.call(lambda: self.renewal.first_use(admitted.key, now_ns))
         return admitted
+
+    async def _admit_single(self, request: web.BaseRequest) -> SensorRecord:
+        """Who speaks, put into quarantine at once when this request proves that two boxes speak as it."""
+        sensor = (await self._admit(request)).sensor
+        try:
+            run = session.parse_run(request.headers)
+        except SessionError as error:
+            raise refuse(SessionCode.HEADER_INVALID, f"{error.what}: {error.came}", error.allowed) from error
+        if sensor.quarantined_ns is not None:
+            self.clones.forget(sensor.sensor_id)
+            return sensor
+        who = self.clones.heard(sensor.sensor_id, run, request.get(CONNECTION, 0), request.remote or "unknown")
+        return sensor if who is None else await self._quarantine(sensor, f"two boxes: {who}")
+
+    async def _quarantine(self, sensor: SensorRecord, reason: str) -> SensorRecord:
+        now_ns = self.clock.wall_ns()
+        log.warning("%s is put in quarantine: %s", sensor.sensor_id, reason)
+        await self.keeper.call(lambda: self.renewal.quarantine(sensor.sensor_id, reason, now_ns))
+        return sensor._replace(quarantined_ns=now_ns, quarantine_reason=reason)
 
     async def _read(self, request: web.BaseRequest, max_bytes: int) -> bytes:
         """The body, at most `max_bytes`, whole within the timeout."""

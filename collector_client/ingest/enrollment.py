@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
-from collector_client.ingest.peer import superseded
+from collector_client.ingest.peer import quarantined, superseded
 from collector_client.ingest.refuse import refuse
 from collector_client.pki.authority import SOFTWARE, Authority
 from collector_client.pki.profile import spki_der
@@ -59,6 +59,8 @@ class Enrollment:
             record = sensors.find(connection, name)
             if record is not None and record.revoked_ns is not None:
                 raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
+            if record is not None and record.quarantined_ns is not None:
+                raise quarantined(record)
             if known is not None and known.ends_ns is not None:
                 raise superseded(known)
             if self.production:

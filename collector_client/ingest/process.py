@@ -20,8 +20,9 @@ from aiohttp import web
 from collector_client.config import Config, parse_listen
 from collector_client.errors import CollectorError, EnvironmentFault
 from collector_client.ingest.batch import Parser
+from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
-from collector_client.ingest.endpoint import Endpoint, Quotas
+from collector_client.ingest.endpoint import CONNECTION, Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
@@ -130,6 +131,7 @@ class Ingest:
                 grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
                 recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
             ),
+            clones=Clones(),
             clock=self._clock,
             parse_apart=parse_apart,
             batches_in_hand=config.ingest.batches_in_hand,
@@ -140,6 +142,7 @@ class Ingest:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             protocol = request.protocol
             self._connections.serving(protocol)
+            request[CONNECTION] = self._connections.number(protocol)
             try:
                 response = await endpoint.handle(request)
                 response.headers["Server"] = "vedette"

@@ -220,7 +220,10 @@ def test_a_store_from_before_keys_were_listed_is_carried_over(tmp_path: Path) ->
     sensor = collector.sensor()
     collector.stop()
     database = sqlite3.connect(collector.directory / "control.db")
-    database.executescript("DROP TABLE sensor_keys; PRAGMA user_version = 1;")
+    database.executescript(
+        "DROP TABLE sensor_keys; ALTER TABLE sensors DROP COLUMN quarantined_ns;"
+        "ALTER TABLE sensors DROP COLUMN quarantine_reason; PRAGMA user_version = 1;"
+    )
     database.close()
     again = Collector(tmp_path / "collector").start()
     try:
