@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 CARGO := cargo
+# Rust is built from its own folder, where cargo finds .cargo/config.toml.
 NATIVE := appliance/native
 
 .PHONY: help
@@ -15,8 +16,8 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm
-	@.ci/setup --with-test-packages
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, the TPM's libraries
+	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo
 demo: setup ## The main job on this machine: collector, sensor, recorded traffic, alerts; prints the page's address
@@ -24,7 +25,8 @@ demo: setup ## The main job on this machine: collector, sensor, recorded traffic
 
 .PHONY: test
 test: setup-test ## All tests, from nothing, with the network cut off
-	@.ci/offline $(CARGO) test --manifest-path $(NATIVE)/Cargo.toml --release --locked --offline -p vedette-core --quiet
+	@cd $(NATIVE) && $(CARGO) test --profile tests --locked --offline -p vedette-core --no-run
+	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --profile tests --locked --offline -p vedette-core --quiet
 	@.ci/offline $(PY) -m pytest $(ARGS)
 
 .PHONY: lint
@@ -33,13 +35,13 @@ lint: setup-test ## Formatting, static types, import layers, the native stub; on
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
-	@$(CARGO) fmt --manifest-path $(NATIVE)/Cargo.toml --all --check
-	@$(CARGO) clippy --manifest-path $(NATIVE)/Cargo.toml --release --locked --all-targets --quiet -- -D warnings
+	@cd $(NATIVE) && $(CARGO) fmt --all --check
+	@cd $(NATIVE) && $(CARGO) clippy --release --locked --all-targets --quiet -- -D warnings
 
 .PHONY: fmt
 fmt: setup ## Reformat Python and Rust
 	@$(VENV)/bin/ruff check --fix-only -q . ; $(VENV)/bin/ruff format .
-	@$(CARGO) fmt --manifest-path $(NATIVE)/Cargo.toml --all
+	@cd $(NATIVE) && $(CARGO) fmt --all
 
 .PHONY: bench
 bench: setup ## Offline throughput beside Suricata on the same packets and rules (medians of interleaved runs)
@@ -48,6 +50,10 @@ bench: setup ## Offline throughput beside Suricata on the same packets and rules
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)
+
+.PHONY: conformance-est
+conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
+	@$(PY) -m tests.conformance.est $(ARGS)
 
 .PHONY: docs
 docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)
@@ -59,6 +65,13 @@ vectors: setup ## Make the test vectors anew and fail when the tree's differ
 
 .PHONY: ci
 ci: lint test ## What CI runs
+
+.PHONY: wheels
+wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python) and vedette-engine
+	@rm -rf build dist
+	@$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
+	@ls -1 dist
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

@@ -3,16 +3,24 @@
 root     needs to be root with namespaces, mounts or raw sockets
 browser  needs Debian's Chromium
 data     needs the captures and rules of ../shared/data
+tpm      needs swtpm and tpm2-pytss
+tpm_tls  needs tpm2-openssl >= 1.3.0 besides
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.fakes.swtpm import DevelopmentCa, Swtpm, fresh
 
 # No test passes or fails by the speed of the machine it runs on.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,9 +29,19 @@ settings.load_profile("patient")
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+PROVIDERS = (
+    Path(sys.prefix) / "lib" / "tpm2-openssl" / "tpm2.so",
+    Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / "ossl-modules" / "tpm2.so",
+)
+
 NEEDS = {
     "root": ("root, for namespaces, mounts and raw sockets", lambda: os.geteuid() == 0),
     "browser": ("Debian's Chromium at /usr/bin/chromium", lambda: shutil.which("chromium") is not None),
+    "tpm": (
+        "swtpm and tpm2-pytss (make setup-test)",
+        lambda: shutil.which("swtpm_setup") is not None and find_spec("tpm2_pytss") is not None,
+    ),
+    "tpm_tls": ("tpm2-openssl >= 1.3.0 (make setup-test)", lambda: any(path.is_file() for path in PROVIDERS)),
     "data": ("captures and rules in ../shared/data", SHARED_DATA.is_dir),
 }
 
@@ -47,3 +65,23 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs captures and rules in ../shared/data")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentCa:
+    """The maker of this session's TPMs."""
+    return DevelopmentCa(tmp_path_factory.mktemp("maker"))
+
+
+@pytest.fixture
+def tpm(tmp_path: Path, maker: DevelopmentCa) -> Iterator[Swtpm]:
+    """A TPM of the test's own."""
+    with fresh(tmp_path / "tpm", maker) as made:
+        yield made
+
+
+@pytest.fixture
+def other_tpm(tmp_path: Path, maker: DevelopmentCa) -> Iterator[Swtpm]:
+    """Another one by the same maker."""
+    with fresh(tmp_path / "other tpm", maker, serial="sn-0002") as made:
+        yield made

@@ -6,6 +6,7 @@ Rules of this file: argument handling and printing only; the work is `appliance.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from appliance.cli.options import EXIT_CODES, add_config_option, formatter
 from appliance.clock import SystemClock
 from appliance.config import load_config
 from appliance.doctor import CheckName, Patient, Result, State, examine
+from appliance.identity import KeyFileError
 
 EXAMPLES = """\
 examples:
@@ -40,7 +42,12 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine and print."""
-    found = examine(Patient(load_config(args.config), SystemClock()))
+    patient = Patient(load_config(args.config), SystemClock())
+    if patient.folder.certificate_path.exists():
+        # Where TLS cannot use the key, the certificate's check says so.
+        with contextlib.suppress(KeyFileError):
+            patient.folder.keys.prepare(patient.folder.key_path, patient.state_dir / "run" / "openssl.cnf")
+    found = examine(patient)
     healthy = all(result.state is not State.FAILED for result in found.values())
     if args.json:
         checks = [

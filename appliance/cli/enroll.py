@@ -13,9 +13,10 @@ from typing import Any
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.clock import SystemClock
 from appliance.config import Config, load_config
+from appliance.daemon import identity_folder
 from appliance.enroll import EnrollmentPlan, RenewalPlan, enroll, renew
 from appliance.errors import EnvironmentFault, OperatorError
-from appliance.identity import IdentityFolder, SensorCertificate
+from appliance.identity import SensorCertificate
 
 EXAMPLES = """\
 examples:
@@ -48,8 +49,9 @@ def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
     config = load_config(args.config)
     clock = SystemClock()
-    folder = IdentityFolder(Path(config.sensor.state_dir) / "identity")
+    folder = identity_folder(config)
     if args.renew:
+        folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
         section = config.collector
         renewal = RenewalPlan.parse(urls=section.urls, proxy=section.proxy, timeout_s=section.timeout_s)
         tell_identity(renew(renewal, folder, clock, on_step=tell), "renewed", args, {"renewed": True})

@@ -35,6 +35,18 @@ class CollectorSection:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentitySection:
+    """Where the sensor's key lives. What is asked for and not there is an error, never replaced by the other."""
+
+    key_store: str = key(
+        "software",
+        "software: a file, which can be copied; tpm: made in the TPM and never out of it",
+        choices=("software", "tpm"),
+    )
+    tcti: str = key("", "Way to the TPM as a TCTI string; empty: device:/dev/tpmrm0")
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureSection:
     """What is watched. Interfaces or files, not both."""
 
@@ -113,6 +125,7 @@ class Config:
 
     sensor: SensorSection = field(default_factory=SensorSection)
     collector: CollectorSection = field(default_factory=CollectorSection)
+    identity: IdentitySection = field(default_factory=IdentitySection)
     capture: CaptureSection = field(default_factory=CaptureSection)
     rules: RulesSection = field(default_factory=RulesSection)
     alerts: AlertsSection = field(default_factory=AlertsSection)
@@ -123,6 +136,7 @@ class Config:
 SECTIONS: dict[str, type] = {
     "sensor": SensorSection,
     "collector": CollectorSection,
+    "identity": IdentitySection,
     "capture": CaptureSection,
     "rules": RulesSection,
     "alerts": AlertsSection,

@@ -29,7 +29,7 @@ from appliance.engine.ruleset import load_rules, rule_variables
 from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health.monitor import Monitor
-from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy
+from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.spool import Spool
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
 from appliance.wire.heartbeat import RulesHealth
@@ -71,7 +71,7 @@ def build(
     if not config.collector.urls:
         raise OperatorError("[collector] urls: none came", advice="Name the collector, e.g. https://c.example.net:443")
     state_dir = Path(config.sensor.state_dir)
-    folder = IdentityFolder(state_dir / "identity")
+    folder = identity_folder(config)
     identity = folder.load()
     rules = load_configured_rules(config)
     spool = Spool.open(
@@ -114,6 +114,16 @@ def build(
         raise
     socket_path = state_dir / "run" / "status.sock"
     return Parts(config, identity, spool, capture, pipeline, uplink, renewer, monitor, socket_path)
+
+
+def identity_folder(config: Config) -> IdentityFolder:
+    """Where the sensor's key and certificate are kept, with the store that the key is of.
+
+    Raises:
+        TpmMissingError: a TPM is asked for and there is no library to speak to it.
+    """
+    keys = key_store(config.identity.key_store, config.identity.tcti)
+    return IdentityFolder(Path(config.sensor.state_dir) / "identity", keys)
 
 
 def load_configured_rules(config: Config) -> RuleSet:

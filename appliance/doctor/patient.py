@@ -24,6 +24,7 @@ from appliance.identity import (
     LinkError,
     NotEnrolledError,
     Proxy,
+    key_store,
 )
 from appliance.identity.certificates import chain_to, parse_certs_only, parse_pem, pinned_root, to_pem
 from appliance.identity.folder import read_small
@@ -42,11 +43,13 @@ class Patient:
         """
         Raises:
             OperatorError: an address or the proxy has another form.
+            TpmMissingError: a TPM is asked for and there is no library to speak to it.
         """
         self.config = config
         self.clock = clock
         self.state_dir = Path(config.sensor.state_dir)
-        self.folder = IdentityFolder(self.state_dir / "identity")
+        keys = key_store(config.identity.key_store, config.identity.tcti)
+        self.folder = IdentityFolder(self.state_dir / "identity", keys)
         self.urls = [CollectorUrl.parse(url) for url in config.collector.urls]
         self.proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
         self.timeout_s = min(float(config.collector.timeout_s), MOST_S)

@@ -1,8 +1,8 @@
 """From a token and a CA pin to a certificate (EST, RFC 7030; the order is in `wire/enrollment.py`).
 
-Rules of this file: nothing that came over the network is trusted or written before it was held against the pin. It can
-be broken off anywhere and run again: the key is made once, the files are put in place whole and the certificate last,
-and a collector gives the same key its certificate again for the same token.
+Rules of this file: it owns the connections, the files and the signer; what they mean is `exchange.py`'s. It can be
+broken off anywhere and run again: the key is made once, the files are put in place whole and the certificate last, and
+a collector gives the same key its certificate again for the same token.
 """
 
 from __future__ import annotations
@@ -11,42 +11,28 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from appliance.clock import Clock
 from appliance.enroll.csr import certificate_request
-from appliance.enroll.errors import IssuedWrongError, WrongPinError
-from appliance.enroll.exchange import ask, certificates_of
-from appliance.errors import ApplianceError, OperatorError
+from appliance.enroll.exchange import Ask, Exchange, Issued, Step
+from appliance.errors import OperatorError
 from appliance.identity import (
+    Answer,
     CertificateInvalidError,
     CollectorUrl,
+    HttpsConnection,
     IdentityFolder,
     NotReachableError,
     Proxy,
+    ResidentSigner,
     SensorCertificate,
     Signer,
-    SoftKey,
 )
-from appliance.identity.certificates import (
-    chain_to,
-    parse_pem,
-    pinned_root,
-    sensor_certificate,
-    spki_der,
-    to_pem,
-)
+from appliance.identity.certificates import chain_to, parse_pem, pinned_root
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context, unverified_context
-from appliance.wire.enrollment import (
-    CACERTS_PATH,
-    CSR_MEDIA_TYPE,
-    SIMPLEENROLL_PATH,
-    EnrollmentToken,
-    encode_base64,
-    parse_pin,
-)
-from appliance.wire.session import SessionError
+from appliance.wire.enrollment import EnrollmentToken, parse_pin
+from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
+from appliance.wire.session import MAX_ANSWER_BYTES, SessionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +109,23 @@ def enroll(
 
     Raises:
         WrongPinError: the server's CA is not the pinned one.
+        TpmError: the TPM is missing, refuses, or does not know the key.
         TokenUnknownError, TokenUsedError, TokenExpiredError, EnrollmentRefusedError: the collector said no.
         IssuedWrongError: what it issued is not ours.
         KeyFileError: the key cannot be made or used.
         LinkError: the connection failed, by name (not reachable, wrong CA, wrong name, ...).
     """
     earlier = standing(folder, plan.pin, clock)
+    # Also when we are enrolled: a TPM that was cleared must be told now, not at the next start.
+    signer = folder.keys.load_or_create(folder.key_path)
     if earlier is not None:
         return Enrolled(earlier, "", already=True)
-    signer = SoftKey.load_or_create(folder.key_path)
+    csr_der = certificate_request(signer)
+    residency = signer.residency_request(csr_der) if isinstance(signer, ResidentSigner) else None
     failure: NotReachableError | None = None
     for url in plan.urls:
         try:
-            return _enroll_at(url, plan, folder, signer, clock, on_step)
+            return _enroll_at(url, plan, folder, signer, csr_der, residency, clock, on_step)
         except NotReachableError as exc:
             on_step(str(exc))
             failure = exc
@@ -147,53 +137,47 @@ def _enroll_at(
     plan: EnrollmentPlan,
     folder: IdentityFolder,
     signer: Signer,
+    csr_der: bytes,
+    residency: ResidencyRequest | None,
     clock: Clock,
     on_step: Callable[[str], None],
 ) -> Enrolled:
-    on_step(f"{url}: asking for its CA")
-    authorities = _fetch_authorities(url, plan)
-    root = pinned_root(authorities, plan.pin)
-    if root is None:
-        raise WrongPinError(
-            f"{url}: none of the {len(authorities)} CAs it offers has the pinned key {plan.pin[:16]}…",
-            advice="compare [collector] ca_pin with what `vedette-collector init` printed: somebody may sit between",
-        )
-    # Only what hangs below the pinned root is kept; whatever else came is forgotten.
-    trusted = [root, *(ca for ca in authorities if ca != root and chain_to(root, ca, authorities) is not None)]
-    on_step(f"{url}: CA matches the pin; sending the certificate request")
-    certificates = _request_certificate(url, plan, enrollment_context(to_pem(trusted)), certificate_request(signer))
-    leaf = next((certificate for certificate in certificates if spki_der(certificate) == signer.spki_der()), None)
-    if leaf is None:
-        raise IssuedWrongError(f"{url}: the certificate that came is for another key", advice=_REPORT)
-    chain = chain_to(root, leaf, [*certificates, *trusted])
-    if chain is None:
-        raise IssuedWrongError(f"{url}: the certificate that came does not lead to the pinned CA", advice=_REPORT)
+    exchange = Exchange(
+        str(url), pin=plan.pin, token=plan.token, spki=signer.spki_der(), csr_der=csr_der, residency=residency
+    )
+    while True:
+        needs = exchange.needs()
+        if isinstance(needs, Issued):
+            folder.write(ca_pem=needs.ca_pem, certificate_pem=needs.certificate_pem)
+            on_step(f"enrolled as {needs.certificate.sensor_id}")
+            return Enrolled(needs.certificate, str(url), already=False)
+        on_step(f"{url}: {_DOING[exchange.step]}")
+        if isinstance(needs, Ask):
+            context = enrollment_context(exchange.ca_pem) if needs.verified else unverified_context()
+            exchange.answered(_send(url, plan, context, needs), clock.wall_ns())
+        else:
+            exchange.proved(_proof(signer, needs))
+
+
+_DOING = {
+    Step.CA: "asking for its CA",
+    Step.CHALLENGE: "CA matches the pin; asking for a challenge to the TPM",
+    Step.PROOF: "the TPM answers the challenge",
+    Step.CERTIFICATE: "sending the certificate request",
+}
+
+
+def _send(url: CollectorUrl, plan: EnrollmentPlan, context: ssl.SSLContext, ask: Ask) -> Answer:
+    connection = HttpsConnection(url, context=context, timeout_s=plan.timeout_s, proxy=plan.proxy)
     try:
-        issued = sensor_certificate(leaf)
-        issued.life.check(clock.wall_ns())
-    except ApplianceError as exc:
-        raise IssuedWrongError(f"{url}: {exc}", advice=exc.advice or _REPORT) from exc
-    folder.write(ca_pem=to_pem(trusted), certificate_pem=to_pem(chain))
-    on_step(f"enrolled as {issued.sensor_id}")
-    return Enrolled(issued, str(url), already=False)
+        return connection.request(
+            ask.method, ask.path, headers=ask.headers, body=ask.body, max_answer_bytes=MAX_ANSWER_BYTES
+        )
+    finally:
+        connection.close()
 
 
-_REPORT = "report this to the collector's operator; nothing was written"
-
-
-def _fetch_authorities(url: CollectorUrl, plan: EnrollmentPlan) -> list[x509.Certificate]:
-    answer = ask(url, unverified_context(), "GET", CACERTS_PATH, timeout_s=plan.timeout_s, proxy=plan.proxy)
-    return certificates_of(url, answer)
-
-
-def _request_certificate(
-    url: CollectorUrl, plan: EnrollmentPlan, context: ssl.SSLContext, request_der: bytes
-) -> list[x509.Certificate]:
-    headers = {
-        "Content-Type": CSR_MEDIA_TYPE,
-        "Content-Transfer-Encoding": "base64",
-        "Authorization": plan.token.authorization(),
-    }
-    body = encode_base64(request_der)
-    answer = ask(url, context, "POST", SIMPLEENROLL_PATH, headers, body, timeout_s=plan.timeout_s, proxy=plan.proxy)
-    return certificates_of(url, answer)
+def _proof(signer: Signer, challenge: ResidencyChallenge) -> ResidencyProof:
+    if not isinstance(signer, ResidentSigner):
+        raise TypeError("a challenge came for a key that cannot prove where it lives")
+    return signer.residency_proof(challenge)

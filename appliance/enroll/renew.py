@@ -17,12 +17,11 @@ import hashlib
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from appliance.clock import Clock
+from appliance.enroll.asking import ask, certificates_of
 from appliance.enroll.csr import certificate_request
 from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
-from appliance.enroll.exchange import ask, certificates_of
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import (
     Answer,
@@ -33,9 +32,9 @@ from appliance.identity import (
     IdentityFolder,
     NotReachableError,
     Proxy,
+    ResidentSigner,
     SensorCertificate,
     Signer,
-    SoftKey,
 )
 from appliance.identity.certificates import chain_to, parse_pem, sensor_certificate, spki_der, to_pem
 from appliance.identity.folder import read_small
@@ -58,12 +57,11 @@ _REPORT = "report this to the collector's operator; the old certificate stays in
 
 @dataclass(frozen=True, slots=True)
 class RenewalPlan:
-    """What renewal needs to know; `urls` are tried in order until one answers, `make_key` loads or makes a key."""
+    """What renewal needs to know; `urls` are tried in order until one answers."""
 
     urls: Sequence[CollectorUrl]
     proxy: Proxy | None = None
     timeout_s: float = 30.0
-    make_key: Callable[[Path], Signer] = SoftKey.load_or_create
 
     @staticmethod
     def parse(*, urls: Sequence[str], proxy: str = "", timeout_s: float = 30.0) -> RenewalPlan:
@@ -109,12 +107,24 @@ def _switch(plan: RenewalPlan, folder: IdentityFolder, clock: Clock, on_step: Ca
     if following.certificate_path.exists() and not _usable(following, identity, clock):
         folder.pairs.drop(folder.pairs.following())
     if not following.certificate_path.exists():
-        signer = plan.make_key(following.key_path)
-        on_step("a new key is made")
+        signer = _next_key(folder, following, identity, on_step)
         following.write_certificate(_ask_for(plan, identity, signer, clock, on_step))
         on_step("its certificate is on disk")
     folder.pairs.switch(following.certificate_path.parent)
     on_step("the new key and certificate are in force")
+
+
+def _next_key(
+    folder: IdentityFolder, following: IdentityFolder, identity: Identity, on_step: Callable[[str], None]
+) -> Signer:
+    """A fresh key; or, of one that was proved to live in a TPM, the same: nothing here proves it of another."""
+    if isinstance(identity.signer, ResidentSigner):
+        following.write_key(read_small(folder.key_path))
+        on_step("the key in the TPM stays")
+        return following.keys.load(following.key_path)
+    signer = following.keys.load_or_create(following.key_path)
+    on_step("a new key is made")
+    return signer
 
 
 def _prove(plan: RenewalPlan, folder: IdentityFolder, on_step: Callable[[str], None]) -> SensorCertificate:

@@ -9,17 +9,24 @@ from appliance.identity.errors import (
     ConnectionLostError,
     KeyExposedError,
     KeyFileError,
+    KeyStoreDiffersError,
     LinkError,
     NotEnrolledError,
     NotReachableError,
+    ProviderMissingError,
     ProxyRefusedError,
     ServerExpiredError,
+    TpmError,
+    TpmKeyLostError,
+    TpmMissingError,
+    TpmRefusedError,
     WrongCaError,
     WrongNameError,
 )
 from appliance.identity.folder import Identity, IdentityFolder
 from appliance.identity.https import Answer, CollectorUrl, HttpsConnection, Proxy
-from appliance.identity.signer import Assurance, Signer
+from appliance.identity.keystore import KeyStore, SoftKeyStore, key_store
+from appliance.identity.signer import Assurance, ResidentSigner, Signer
 from appliance.identity.softkey import SoftKey
 
 __all__ = [
@@ -36,16 +43,26 @@ __all__ = [
     "IdentityFolder",
     "KeyExposedError",
     "KeyFileError",
+    "KeyStore",
+    "KeyStoreDiffersError",
     "Life",
     "LinkError",
     "NotEnrolledError",
     "NotReachableError",
+    "ProviderMissingError",
     "Proxy",
     "ProxyRefusedError",
+    "ResidentSigner",
     "SensorCertificate",
     "ServerExpiredError",
     "Signer",
     "SoftKey",
+    "SoftKeyStore",
+    "TpmError",
+    "TpmKeyLostError",
+    "TpmMissingError",
+    "TpmRefusedError",
     "WrongCaError",
     "WrongNameError",
+    "key_store",
 ]

@@ -17,6 +17,30 @@ class KeyExposedError(KeyFileError):
     """Others than the owner may read the key: it is not to be trusted any more, so it is not used."""
 
 
+class TpmError(KeyFileError):
+    """Something with the TPM; base of what follows."""
+
+
+class TpmMissingError(TpmError):
+    """The TPM that the configuration asks for does not answer, or the software for it is not installed."""
+
+
+class TpmRefusedError(TpmError):
+    """The TPM answered with an error."""
+
+
+class TpmKeyLostError(TpmError):
+    """The TPM does not take the key's blob: it was cleared, or this is another box's TPM."""
+
+
+class ProviderMissingError(TpmError):
+    """OpenSSL in this process cannot use keys in a TPM."""
+
+
+class KeyStoreDiffersError(KeyFileError):
+    """The key on disk is of another store than the configured one; it is never taken instead."""
+
+
 class NotEnrolledError(OperatorError):
     """There is no certificate yet."""
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from appliance.identity.certificates import SensorCertificate, parse_pem, sensor_certificate, spki_der
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
+from appliance.identity.keystore import KeyStore, SoftKeyStore
 from appliance.identity.pairs import Pairs
 from appliance.identity.signer import Signer
-from appliance.identity.softkey import SoftKey
 from appliance.identity.tls import client_context
 
 MAX_PEM_BYTES = 64 * 1024
@@ -40,10 +40,11 @@ class Identity:
 
 
 class IdentityFolder:
-    """Where an identity is kept."""
+    """Where an identity is kept; `keys` is the store that its key is of."""
 
-    def __init__(self, path: Path, pair: Path | None = None) -> None:
+    def __init__(self, path: Path, keys: KeyStore | None = None, *, pair: Path | None = None) -> None:
         """With `pair`, that pair; without, the one in force at each moment."""
+        self.keys = keys or SoftKeyStore()
         self.pairs = Pairs(path)
         self.ca_path = path / "ca.pem"
         self._path = path
@@ -61,7 +62,7 @@ class IdentityFolder:
 
     def at(self, pair: Path) -> IdentityFolder:
         """The same identity by another pair, or by the present one and no later."""
-        return IdentityFolder(self._path, pair)
+        return IdentityFolder(self._path, self.keys, pair=pair)
 
     def load(self) -> Identity:
         """The identity of an enrolled sensor.
@@ -77,7 +78,7 @@ class IdentityFolder:
             raise NotEnrolledError(
                 f"{self.certificate_path}: no certificate yet", advice="enroll first: vedette enroll"
             )
-        signer = SoftKey.load(self.key_path)
+        signer = self.keys.load(self.key_path)
         leaf = parse_pem(str(self.certificate_path), read_small(self.certificate_path))[0]
         parse_pem(str(self.ca_path), read_small(self.ca_path))
         if spki_der(leaf) != signer.spki_der():
@@ -104,6 +105,19 @@ class IdentityFolder:
         """
         self._write(self.certificate_path, certificate_pem)
 
+    def write_key(self, data: bytes) -> None:
+        """Put a key's file, which others may not read, into a pair that has none.
+
+        Raises:
+            KeyFileError: the folder cannot be written.
+        """
+        path = self.key_path
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as exc:
+            raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
+        self._write(path, data)
+
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
         try:
@@ -127,7 +141,8 @@ def read_small(path: Path) -> bytes:
 
 def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

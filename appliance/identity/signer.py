@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 
 Assurance = Literal["software", "tpm"]
 
@@ -41,3 +43,14 @@ class Signer(Protocol):
         Raises:
             CertificateInvalidError: the file is missing, or its first certificate is not this key's.
         """
+
+
+@runtime_checkable
+class ResidentSigner(Signer, Protocol):
+    """A key whose hardware can prove that it lives there (`wire/residency.py`)."""
+
+    def residency_request(self, csr_der: bytes) -> ResidencyRequest:
+        """Who we are, with the request for the certificate."""
+
+    def residency_proof(self, challenge: ResidencyChallenge) -> ResidencyProof:
+        """The answer to the collector's challenge."""

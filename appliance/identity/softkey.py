@@ -6,10 +6,7 @@ may read, or that belongs to somebody else, is refused: a key that may have been
 
 from __future__ import annotations
 
-import os
-import secrets
 import ssl
-import stat
 from pathlib import Path
 
 from cryptography import x509
@@ -25,11 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from appliance.identity.errors import CertificateInvalidError, KeyExposedError, KeyFileError
+from appliance.identity.errors import CertificateInvalidError, KeyFileError, KeyStoreDiffersError
+from appliance.identity.keyfile import NEW_KEY, TSS2_PEM, read_private, write_once
 from appliance.identity.signer import Assurance
-
-MAX_KEY_BYTES = 8192
-_NEW_KEY = "delete the file and enroll again with a new token"
 
 
 class SoftKey:
@@ -45,32 +40,21 @@ class SoftKey:
 
         Raises:
             KeyExposedError: others may read the file, or it is not ours.
+            KeyStoreDiffersError: the key lives in a TPM.
             KeyFileError: it is missing, a link, no PEM, or no P-256 key.
         """
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as exc:
-            raise KeyFileError(f"{path}: cannot read the key: {exc.strerror}", advice="enroll first") from exc
-        with os.fdopen(fd, "rb") as file:
-            # Of the open file, so that nobody can swap it between the question and the answer.
-            status = os.fstat(fd)
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                mode = f"{stat.S_IMODE(status.st_mode):04o}"
-                raise KeyExposedError(
-                    f"{path}: mode {mode} came, 0600 was allowed: others may have read the key",
-                    advice=f"{_NEW_KEY}; if surely nobody read it: chmod 600 {path}",
-                )
-            if status.st_uid not in (os.geteuid(), 0):
-                raise KeyExposedError(
-                    f"{path}: belongs to user {status.st_uid}, {os.geteuid()} was allowed", advice=_NEW_KEY
-                )
-            data = file.read(MAX_KEY_BYTES)
+        data = read_private(path)
+        if TSS2_PEM in data:
+            raise KeyStoreDiffersError(
+                f"{path}: a key in a TPM came, a software key was allowed",
+                advice=f'set [identity] key_store = "tpm"; or {NEW_KEY}',
+            )
         try:
             key = load_pem_private_key(data, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-            raise KeyFileError(f"{path}: not a private key in PEM", advice=_NEW_KEY) from exc
+            raise KeyFileError(f"{path}: not a private key in PEM", advice=NEW_KEY) from exc
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise KeyFileError(f"{path}: not a P-256 key", advice=_NEW_KEY)
+            raise KeyFileError(f"{path}: not a P-256 key", advice=NEW_KEY)
         return cls(path, key)
 
     @classmethod
@@ -128,26 +112,4 @@ def _create(path: Path) -> None:
     data = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )  # fmt: skip
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, 0o600)
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        try:
-            # Unlike a rename, a link never replaces: whoever came second uses the first one's key.
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as exc:
-        raise KeyFileError(f"{path}: cannot make the key: {exc.strerror}", advice="check sensor.state_dir") from exc
+    write_once(path, data)

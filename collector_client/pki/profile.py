@@ -121,7 +121,10 @@ def _alternative(name: str) -> x509.GeneralName:
         pass
     labels = name.split(".")
     if not name or len(name) > 253 or not all(_is_label(label) for label in labels):
-        raise OperatorError(f"server name {name!r} came, a DNS name or an IP address was allowed")
+        raise OperatorError(
+            f"server name {name!r} came, a DNS name or an IP address was allowed",
+            advice="name what the sensors' [collector] urls say, without scheme and port: --name collector.example.net",
+        )
     return x509.DNSName(name.lower())
 
 

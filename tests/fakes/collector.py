@@ -34,6 +34,7 @@ from appliance.wire.enrollment import (
     sensor_id,
 )
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
+from appliance.wire.residency import TPM_CHALLENGE_PATH, TPM_ENROLL_PATH, ResidencyProof, ResidencyRequest
 from appliance.wire.session import BATCHES_PATH, HEARTBEAT_PATH, BatchHeader, Loss, Receipt, Refusal, SessionError
 from appliance.wire.snml import decode_message
 from tests.fakes.pki import Authority, spki
@@ -76,9 +77,12 @@ class FakeCollector:
         self.heartbeats: list[Heartbeat] = []
         self.faults: deque[Fault] = deque()
         self.heartbeat_refusals: deque[Refusal] = deque()
+        self.residency_refusals: deque[Refusal] = deque()
         self.tokens: dict[str, SessionCode | EnrollmentToken] = {}
         self.used: dict[str, bytes] = {}
         self.issue: Callable[[ec.EllipticCurvePublicKey], list[x509.Certificate]] = lambda key: [authority.sensor(key)]
+        # The desk of `tests.fakes.residency`, for a collector that takes keys in a TPM.
+        self.residency: Any = None
         self.cacerts: list[x509.Certificate] = [authority.root, authority.issuing]
         self.batches: list[BatchHeader] = []
         self.connections = 0
@@ -173,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.path == SIMPLEENROLL_PATH:
                 self._enroll(body)
+            elif self.path in (TPM_CHALLENGE_PATH, TPM_ENROLL_PATH) and self.fake.residency is not None:
+                self._residency(body)
             elif self.path == BATCHES_PATH:
                 self._batch(body)
             elif self.path == HEARTBEAT_PATH:
@@ -276,6 +282,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(refusal(SessionCode.TOKEN_USED))
         else:
             self._certificates(fake.issue(key))
+
+    def _residency(self, body: bytes) -> None:
+        """As enrollment by token, with the desk's word in between; what it refuses ends the test's thread by name."""
+        fake = self.fake
+        token = EnrollmentToken.from_authorization(self.headers.get("Authorization", ""))
+        if fake.tokens.get(token.token_id) != token:
+            self._refuse(refusal(SessionCode.TOKEN_UNKNOWN))
+        elif fake.residency_refusals:
+            self._refuse(fake.residency_refusals.popleft())
+        elif self.path == TPM_CHALLENGE_PATH:
+            challenge = fake.residency.challenge(ResidencyRequest.decode(body))
+            self._answer(200, {"Content-Type": "application/json"}, challenge.encode())
+        else:
+            key = fake.residency.check(ResidencyProof.decode(body))
+            if fake.used.setdefault(token.token_id, spki(key)) != spki(key):
+                self._refuse(refusal(SessionCode.TOKEN_USED))
+            else:
+                self._certificates(fake.issue(key))
 
     def _certificates(self, certificates: list[x509.Certificate]) -> None:
         der = pkcs7.serialize_certificates(certificates, Encoding.DER)

@@ -13,8 +13,8 @@ import pytest
 
 from appliance.clock import SystemClock
 from appliance.enroll import EnrollmentPlan, RenewalPlan, RenewalState, RenewalStatus, Renewer, enroll, renew
+from appliance.enroll.asking import ask
 from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
-from appliance.enroll.exchange import ask
 from appliance.enroll.renew import unfinished
 from appliance.identity import CollectorUrl, IdentityFolder, LinkError, NotReachableError
 from appliance.wire.enrollment import sensor_id

@@ -96,8 +96,8 @@ pub trait Transaction {
     fn buffer_count(&self, id: BufferId) -> usize;
     /// The `index`-th buffer of this kind.
     fn buffer(&self, id: BufferId, index: usize) -> Option<&[u8]>;
-    /// Facts for the analyst as (field, value), e.g. ("http.host", ...), ("http.url", ...), ("http.method", ...),
-    /// ("http.user_agent", ...), ("http.status", ...), ("dns.rrname", ...), ("dns.rrtype", ...). Bytes as seen.
+    /// Facts for the analyst as (field, value), fields such as `http.host`, `http.url`, `http.method`, `http.user_agent`,
+    /// `http.status`, `dns.rrname`, `dns.rrtype`. Bytes as seen.
     fn facts(&self) -> Vec<(&'static str, Vec<u8>)>;
     /// Scratch space where detection keeps its candidates for later stages; see `detect`.
     fn scratch(&mut self) -> &mut TxScratch;
@@ -118,6 +118,13 @@ pub struct TxScratch {
     pub alerted: Vec<u32>,
 }
 
+impl TxScratch {
+    /// Bytes allocated.
+    pub fn memory(&self) -> usize {
+        (self.candidates.capacity() + self.alerted.capacity()) * size_of::<u32>()
+    }
+}
+
 /// Detection's notes on one flow.
 #[derive(Debug, Default)]
 pub struct FlowScratch {
@@ -135,6 +142,15 @@ pub struct FlowScratch {
     /// Address-only rules have been judged for this direction (bit 0: to server, bit 1: to client), and rules that ask for
     /// the application protocol alone (bits 2 and 3).
     pub ip_only_done: u8,
+}
+
+impl FlowScratch {
+    /// Bytes allocated.
+    pub fn memory(&self) -> usize {
+        self.flowbits.capacity() * size_of::<u32>()
+            + (self.alerted.capacity() + self.halves.capacity()) * size_of::<(u32, Direction)>()
+            + self.waiting.capacity() * size_of::<(u32, Direction, u64)>()
+    }
 }
 
 /// A flow as detection sees it.

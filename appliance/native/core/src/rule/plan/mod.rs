@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod groups;
 pub mod pattern;
+pub mod places;
 
 use super::header::EndTables;
 use super::model::{stage_of, Rule};
@@ -15,7 +16,7 @@ use crate::inspect::{AppProto, Direction, Stage};
 use crate::prefilter::{self, Matcher, PatternSet};
 use addresses::AddressTable;
 use groups::{Group, GroupBuilder, PortedBuilder, PortedGroup};
-use pattern::{bound_to_packet_start, choose, Among, FastPattern};
+use pattern::{bound_to_packet_start, choose, Among, FastPattern, Place};
 
 /// Where a program is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub struct Plan {
     pub programs: Vec<Program>,
     /// Packet programs by class and direction.
     pub packets: [[PortedGroup; 2]; 4],
-    /// Stream programs by direction.
+    /// Stream programs by direction, and packet programs whose patterns are searched for along with theirs.
     pub streams: [PortedGroup; 2],
     /// Transaction programs by the buffer of their fast pattern.
     pub buffers: [Group; BUFFERS],
@@ -164,7 +165,12 @@ impl<'r> Builder<'r> {
         if let Some(pattern) = choose(rule, Among::Buffers) {
             self.programs[program as usize].filtered = true;
             let buffer = pattern.buffer.resolve(direction);
-            self.buffers[buffer as usize].add(program, Some(&FastPattern { head: false, ..pattern }));
+            // Searching a buffer's beginning besides the whole would cost more than it saves.
+            let place = match pattern.place {
+                Place::Head { .. } => Place::Anywhere,
+                place => place,
+            };
+            self.buffers[buffer as usize].add(program, Some(&FastPattern { place, ..pattern }));
         } else if let Some(row) = rule.app.and_then(app_row) {
             self.unfiltered[row][stage as usize].push(program);
         }
@@ -192,11 +198,14 @@ impl<'r> Builder<'r> {
         let classes = classes(rule, tcp_packets);
         if !classes.is_empty() {
             let program = self.program(index, Scope::PacketPayload, direction, Stage::Request);
-            let among = if tcp_packets && !packets_only { Among::PayloadHead } else { Among::Payload };
-            let pattern = choose(rule, among);
+            let pattern = choose(rule, Among::Payload);
             self.programs[program as usize].filtered = pattern.is_some();
             for class in classes {
                 for way in ways(direction) {
+                    if let (PacketClass::Tcp, Some(searched)) = (class, searched_in_stream(pattern.as_ref())) {
+                        self.streams[way as usize].add(program, rule, self.ends, Some(&searched));
+                        continue;
+                    }
                     let group = &mut self.packets[class as usize][way as usize];
                     group.add(program, rule, self.ends, pattern.as_ref());
                 }
@@ -257,6 +266,19 @@ impl<'r> Builder<'r> {
             addresses,
             matcher,
         })
+    }
+}
+
+/// A TCP packet's payload is searched once, with the patterns of the stream: the pattern of a packet program that has to be
+/// searched for all over the payload stands among them.
+fn searched_in_stream(pattern: Option<&FastPattern>) -> Option<FastPattern> {
+    /// Shorter ones are found too often where they do not count.
+    const MIN_BYTES: usize = 4;
+    let pattern = pattern?;
+    match pattern.place {
+        Place::At { .. } => None,
+        Place::Head { .. } if pattern.bytes.len() < MIN_BYTES => None,
+        Place::Head { .. } | Place::Anywhere => Some(FastPattern { place: Place::Anywhere, ..pattern.clone() }),
     }
 }
 

@@ -1,0 +1,81 @@
+"""Where the sensor's key lives, as configured: in a file or in a TPM.
+
+Rules of this file: the configured store or a named error, never another one instead.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+from appliance.identity.errors import TpmMissingError
+from appliance.identity.signer import Assurance, Signer
+from appliance.identity.softkey import SoftKey
+
+
+class KeyStore(Protocol):
+    """Makes and loads keys of one kind."""
+
+    @property
+    def assurance(self) -> Assurance:
+        """What the collector may think of keys from here."""
+
+    def load(self, path: Path) -> Signer:
+        """Read a key's file.
+
+        Raises:
+            KeyFileError: it cannot be used.
+        """
+
+    def load_or_create(self, path: Path) -> Signer:
+        """Read a key's file, or make key and file if there is none.
+
+        Raises:
+            KeyFileError: the key cannot be used or made.
+        """
+
+    def prepare(self, key_path: Path, configuration_path: Path) -> None:
+        """See that TLS in this process can use the key; may start the program again as the same process.
+
+        `configuration_path` is where a configuration for OpenSSL may be written.
+
+        Raises:
+            KeyFileError: TLS cannot use it, by the name of the reason.
+        """
+
+
+class SoftKeyStore:
+    """Keys in files."""
+
+    assurance: Assurance = "software"
+
+    def load(self, path: Path) -> Signer:
+        """See `KeyStore.load`."""
+        return SoftKey.load(path)
+
+    def load_or_create(self, path: Path) -> Signer:
+        """See `KeyStore.load_or_create`."""
+        return SoftKey.load_or_create(path)
+
+    def prepare(self, key_path: Path, configuration_path: Path) -> None:
+        """Nothing: OpenSSL reads the file."""
+
+
+def key_store(kind: str, tcti: str = "") -> KeyStore:
+    """The store that the configuration names; `tcti` is where the TPM is.
+
+    Raises:
+        TpmMissingError: a TPM is asked for and the library to speak to it is not installed.
+    """
+    if kind != "tpm":
+        return SoftKeyStore()
+    try:
+        # Only now: a box with its key in a file needs neither tpm2-pytss nor the TPM's libraries.
+        tpm = importlib.import_module("appliance.identity.tpm")
+    except ImportError as exc:
+        raise TpmMissingError(
+            f'[identity] key_store = "tpm": {exc}',
+            advice="install Debian 13's python3-tpm2-pytss or the extra vedette[tpm]; in a source tree make setup-test",
+        ) from exc
+    return cast("KeyStore", tpm.TpmKeyStore(tcti))
