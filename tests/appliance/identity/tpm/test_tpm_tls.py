@@ -1,0 +1,142 @@
+"""TLS with the key in the TPM, in a process of its own as `vedette run` is, against a real server on loopback."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
+
+from appliance.identity import IdentityFolder, ProviderMissingError
+from appliance.identity.tpm import TpmKeyStore, provider
+from appliance.wire.codes import SessionCode
+from appliance.wire.session import Refusal
+from tests.fakes.collector import FakeCollector
+from tests.fakes.pki import Authority, pem
+from tests.fakes.swtpm import Swtpm, Tap
+
+ROOT = Path(__file__).parents[4]
+
+pytestmark = [pytest.mark.tpm, pytest.mark.tpm_tls]
+
+# Heartbeats over as many connections as asked; prints the status of each answer, or the error.
+CLIENT = """
+import sys
+from pathlib import Path
+from appliance.errors import ApplianceError
+from appliance.identity import CollectorUrl, HttpsConnection, IdentityFolder, key_store
+from appliance.wire.session import HEARTBEAT_PATH
+folder, tcti, url, connections, requests = sys.argv[1:]
+try:
+    context = IdentityFolder(Path(folder), key_store("tpm", tcti)).load().context()
+    for _ in range(int(connections)):
+        connection = HttpsConnection(CollectorUrl.parse(url), context=context, timeout_s=30)
+        for _ in range(int(requests)):
+            answer = connection.request("POST", HEARTBEAT_PATH, headers={}, body=b"{}", max_answer_bytes=65536)
+            print(answer.status, answer.body.decode())
+        connection.close()
+except ApplianceError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+def heard() -> Refusal:
+    """What the fake says to a client that it knows by its certificate."""
+    return Refusal(429, str(SessionCode.BUSY), "heard", "nothing", "wait", None)
+
+
+def enrolled(folder: Path, tcti: str, authority: Authority) -> IdentityFolder:
+    """An identity whose key is in the TPM."""
+    identity = IdentityFolder(folder, TpmKeyStore(tcti))
+    key = identity.keys.load_or_create(identity.key_path).public_key
+    identity.write(
+        ca_pem=pem(authority.root, authority.issuing), certificate_pem=pem(authority.sensor(key), authority.issuing)
+    )
+    return identity
+
+
+def client(
+    identity: IdentityFolder, tcti: str, url: str, *, connections: int = 1, requests: int = 1, entered: bool = True
+) -> str:
+    """What the client prints."""
+    configuration = identity.key_path.with_name("openssl.cnf")
+    provider.write_configuration(configuration)
+    environment = provider.environment(tcti, configuration) if entered else {}
+    argv = [str(identity.key_path.parent), tcti, url, str(connections), str(requests)]
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, *argv], cwd=ROOT, env={**os.environ, **environment}, check=False,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_server_takes_the_key_in_the_tpm_for_the_sensor(tpm: Swtpm, authority: Authority, tmp_path: Path) -> None:
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    with FakeCollector(authority, authority.server(tmp_path)) as collector:
+        # Refused for what it says, by a server that has seen whose certificate it is.
+        collector.heartbeat_refusals.append(heard())
+        assert "heard" in client(identity, tpm.tcti, collector.url)
+
+
+def test_the_tpm_signs_once_for_each_full_handshake_and_for_nothing_else(
+    tpm: Swtpm, authority: Authority, tmp_path: Path
+) -> None:
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    with FakeCollector(authority, authority.server(tmp_path)) as collector, Tap(tpm) as tap:
+        collector.heartbeat_refusals.extend(heard() for _ in range(12))
+        assert client(identity, tap.tcti, collector.url, connections=3, requests=4).count("heard") == 12
+        assert collector.connections == 3
+        assert (tap.commands["Sign"], tap.commands["Load"]) == (3, 1)
+
+
+def test_another_tpm_does_not_speak_for_the_sensor(
+    tpm: Swtpm, other_tpm: Swtpm, authority: Authority, tmp_path: Path
+) -> None:
+    """The whole disk copied into another box."""
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    TpmKeyStore(other_tpm.tcti).load_or_create(tmp_path / "its own key.pem")
+    with FakeCollector(authority, authority.server(tmp_path)) as collector:
+        said = client(identity, other_tpm.tcti, collector.url)
+        assert collector.connections == 0
+    assert said.startswith("CertificateInvalidError")
+    assert "the TPM does not know the key" in said
+
+
+def test_without_the_provider_there_is_a_named_error_and_no_connection(
+    tpm: Swtpm, authority: Authority, tmp_path: Path
+) -> None:
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    with pytest.raises(ProviderMissingError, match="not active"):
+        identity.load().context()
+    with FakeCollector(authority, authority.server(tmp_path)) as collector:
+        said = client(identity, tpm.tcti, collector.url, entered=False)
+        assert collector.connections == 0
+    assert said.startswith("ProviderMissingError")
+
+
+def test_an_older_provider_is_refused_by_version(
+    tpm: Swtpm, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.1.1 loads, takes the key, and then "signs" without it."""
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    monkeypatch.setattr(provider, "_active_version", lambda: "1.1.1")
+    with pytest.raises(ProviderMissingError, match=r"1\.1\.1 came, 1\.3\.0"):
+        identity.load().context()
+
+
+def test_this_process_keeps_its_own_openssl() -> None:
+    """The provider is for processes that were started for it."""
+    assert "OPENSSL_CONF" not in os.environ
+    assert ssl.create_default_context() is not None
+    assert provider._active_version() is None
