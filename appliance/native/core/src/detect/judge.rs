@@ -1,6 +1,7 @@
 //! Judges one candidate: does the rule match this packet, this stream window, this transaction?
 //!
-//! What makes candidates, and in which order they are judged, is `inspector`'s business.
+//! What makes candidates, and in which order they are judged, is `inspector`'s business. `set` is the set in force, which the
+//! caller holds for all candidates of a call.
 
 use super::chain;
 use super::detector::{Context, Detector};
