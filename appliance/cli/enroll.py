@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     tell_identity(
         done.certificate, "already enrolled" if done.already else "enrolled", args, {"already": done.already}
     )  # fmt: skip
+    if not args.json:
+        tell(f"next: vedette run --config {args.config}")
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
@@ -183,7 +184,7 @@ class Ingest:
             )
         except OSError as error:
             raise EnvironmentFault(
-                f"{listen}: cannot listen there ({error.strerror or error})",
+                f"{listen}: cannot listen there ({os.strerror(error.errno) if error.errno else error})",
                 advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
             ) from error
 
