@@ -31,6 +31,9 @@ class CollectorSection:
 
     names: tuple[str, ...] = _key((), "DNS names and addresses in the server's certificate; renewed when they change")
     production: bool = _key(False, "Refuse sensors whose key lives in software")
+    allow_unlisted_tpm: bool = _key(
+        False, "Take TPMs that neither pki/tpm-roots nor pki/tpm-allowed vouches for, as `tpm-unlisted`"
+    )
     sensor_certificate_days: int = _key(30, "Life of a sensor's certificate, in days", 1, 825)
     superseded_key_minutes: int = _key(60, "A key that was renewed still speaks for this long, in minutes", 0, 10_080)
     recovery_days: int = _key(30, "An expired certificate may still renew for this long, in days; 0: never", 0, 3650)

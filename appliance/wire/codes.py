@@ -12,6 +12,7 @@ from enum import Enum
 _NEW_TOKEN = "Make a new token: vedette-collector token new; then enroll again."  # noqa: S105 - words, not a secret
 _OPERATOR = "Ask the collector's operator."
 _AGAIN = "Send it again after Retry-After; nothing is lost."
+_TPM_AGAIN = "Ask for a new challenge; if it goes on, look at the TPM of the box."
 _REPORT = "Update the sensor's software; if it is current, report this as a fault."
 
 
@@ -52,6 +53,9 @@ class SessionCode(Enum):
     )
     RECOVERY_TOO_LATE = (30171, 403, "The certificate has been out of date for too long to be renewed.", _NEW_TOKEN)
 
+    CHALLENGE_USED = (30160, 403, "The challenge was answered before; each is for one answer.", _TPM_AGAIN)
+    CHALLENGE_EXPIRED = (30161, 403, "The challenge was not answered in time.", _TPM_AGAIN)
+
     TOKEN_UNKNOWN = (30250, 401, "No enrollment token has this id and secret.", _NEW_TOKEN)
     TOKEN_MISSING = (30251, 401, "Enrollment without a token.", "Give the sensor its token: [collector] token.")
     CERTIFICATE_MISSING = (30252, 401, "No client certificate came.", "Enroll first: vedette enroll.")
@@ -61,6 +65,29 @@ class SessionCode(Enum):
     KEY_DIFFERS = (30255, 403, "A renewal for another key than the certificate's.", "Renew with the enrolled key.")
     PROOF_INVALID = (30270, 403, "The recovery is not signed by the key it names.", _OPERATOR)
     KEY_TAKEN = (30271, 403, "The key is, or was, another one's.", "Renew with a new key: vedette enroll --renew.")
+
+    EK_UNLISTED = (
+        30260,
+        403,
+        "Neither a manufacturer's root nor the list of this collector vouches for the TPM.",
+        "Put its maker's CA into pki/tpm-roots or its EK into pki/tpm-allowed, or set allow_unlisted_tpm = true.",
+    )
+    EK_CERTIFICATE_INVALID = (30261, 403, "The TPM's EK certificate cannot be one of its maker.", _OPERATOR)
+    EK_CERTIFICATE_DIFFERS = (30262, 403, "The EK certificate is that of another TPM.", _OPERATOR)
+    TPM_KEY_UNFIT = (30263, 403, "A TPM key has not the attributes that its use needs.", _REPORT)
+    CSR_KEY_DIFFERS = (30264, 403, "The request is for another key than the TPM is said to hold.", _REPORT)
+    CREDENTIAL_DIFFERS = (30265, 403, "The secret is not the one that this TPM alone can open.", _TPM_AGAIN)
+    ATTEST_SIGNATURE = (30266, 403, "A statement is not signed by the attestation key.", _TPM_AGAIN)
+    ATTEST_NONCE = (30267, 403, "A statement was not made for this challenge.", _TPM_AGAIN)
+    CERTIFY_DIFFERS = (30268, 403, "The TPM certified another key than the one asked for.", _TPM_AGAIN)
+    PCR_DIFFERS = (30269, 403, "The PCR values are not those that the TPM quoted.", _TPM_AGAIN)
+    CHALLENGE_UNKNOWN = (30280, 403, "No challenge of this token has this id.", _TPM_AGAIN)
+    TPM_ELSEWHERE = (
+        30281,
+        403,
+        "The TPM is enrolled with another tenant.",
+        "Revoke its sensor there first: vedette-collector revoke.",
+    )
 
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)
 
@@ -84,6 +111,9 @@ class SessionCode(Enum):
     PATH = (40357, 404, "Nothing is at this path.", "Check the collector's address: [collector] urls.")
     BODY_TOO_SLOW = (40358, 408, "The body did not arrive in time.", "Send it again; check the link's quality.")
     RANGE_TOO_WIDE = (40359, 400, "More sequence numbers than a batch may have events and losses for.", _REPORT)
+
+    RESIDENCY_INVALID = (40360, 400, "The message about the TPM has another form.", _REPORT)
+    TPM_STRUCTURE_INVALID = (40361, 400, "A structure of the TPM has another form.", _REPORT)
 
     EPOCH_DIFFERS = (40450, 422, "The event's epoch is not the batch's.", _REPORT)
     SEQUENCE_OUTSIDE = (40451, 422, "The event's number is outside the batch's range.", _REPORT)

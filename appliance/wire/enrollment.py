@@ -36,12 +36,14 @@ from dataclasses import dataclass, field
 from appliance.wire.fields import SessionError, dump_object, load_object, parse_word
 
 CACERTS_PATH = "/.well-known/est/cacerts"
+CSRATTRS_PATH = "/.well-known/est/csrattrs"
 SIMPLEENROLL_PATH = "/.well-known/est/simpleenroll"
 SIMPLEREENROLL_PATH = "/.well-known/est/simplereenroll"
 RECOVER_PATH = "/.well-known/vedette/recover"
 
 CSR_MEDIA_TYPE = "application/pkcs10"
 CACERTS_MEDIA_TYPE = "application/pkcs7-mime"
+CSRATTRS_MEDIA_TYPE = "application/csrattrs"
 CERTIFICATE_MEDIA_TYPE = "application/pkcs7-mime; smime-type=certs-only"
 
 MAX_CSR_BYTES = 16 * 1024

@@ -25,6 +25,7 @@ from pathlib import Path
 from collector_client.config import CONFIG_NAME
 from collector_client.errors import EnvironmentFault, OperatorError
 from collector_client.pki import PKI_NAME
+from collector_client.pki.tpm_trust import ALLOWED_NAME, DEVELOPMENT_NAME, MAKERS_NAME
 from collector_client.store import StoreError
 from collector_client.store.connect import (
     CONTROL_NAME,
@@ -38,7 +39,9 @@ from collector_client.store.connect import (
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1
 _KNOWN = re.compile(
-    rf"{re.escape(CONFIG_NAME)}|control\.db|alerts-\d{{4}}-\d{{2}}\.db|{PKI_NAME}/[a-z]+\.(?:pem|key)", re.ASCII
+    rf"{re.escape(CONFIG_NAME)}|control\.db|alerts-\d{{4}}-\d{{2}}\.db|{PKI_NAME}/[a-z]+\.(?:pem|key)"
+    rf"|{PKI_NAME}/{ALLOWED_NAME}|{PKI_NAME}/(?:{MAKERS_NAME}|{DEVELOPMENT_NAME})/[^/\0]+\.pem",
+    re.ASCII,
 )
 _MAX_MANIFEST_BYTES = 1024 * 1024
 
@@ -63,9 +66,11 @@ def backup(directory: Path, target: Path) -> list[str]:
         _copy_databases(directory, folder)
         shutil.copy2(directory / CONFIG_NAME, folder / CONFIG_NAME)
         (folder / PKI_NAME).mkdir(mode=0o700)
-        for path in sorted((directory / PKI_NAME).iterdir()):
-            if _KNOWN.fullmatch(f"{PKI_NAME}/{path.name}"):
-                shutil.copy2(path, folder / PKI_NAME / path.name)
+        for path in sorted((directory / PKI_NAME).rglob("*")):
+            name = str(path.relative_to(directory))
+            if _KNOWN.fullmatch(name):
+                (folder / name).parent.mkdir(mode=0o700, exist_ok=True)
+                shutil.copy2(path, folder / name)
         names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         packed = folder / ".packed"
         with packed.open("xb") as file, tarfile.open(fileobj=file, mode="w") as archive:
@@ -145,7 +150,7 @@ def _unpack(archive: tarfile.TarFile, where: Path, folder: Path) -> list[str]:
         if source is None or member.name not in expected or member.name in seen:
             raise OperatorError(f"{where}: {member.name[:80]!r} came, only files of the manifest were allowed")
         path = folder / member.name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             shutil.copyfileobj(source, target)
             target.flush()

@@ -8,23 +8,26 @@ does.
 
 Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
 so a power cut leaves all of it or none. The same key may ask again (its answer may have been lost) and gets the same
-certificate. Tenant and site come from the token, assurance from us; the request says nothing but its key.
+certificate. Tenant and site come from the token, assurance from us; the request says nothing but its key. All keys of
+a sensor that may still speak are worth what its record says: what one of them proves ends those that prove less.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
+from collector_client.attest import SOFTWARE
 from collector_client.ingest.peer import superseded
 from collector_client.ingest.refuse import refuse
-from collector_client.pki.authority import SOFTWARE, Authority
-from collector_client.pki.profile import spki_der
+from collector_client.pki.authority import Authority
+from collector_client.pki.profile import SensorCertificate, spki_der
 from collector_client.store import Control, audit, keys, sensors, tokens
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
@@ -49,36 +52,36 @@ class Enrollment:
             RefusedError: the token is unknown, used or expired, or the key may not come in.
             StoreError: the store failed; nothing happened, the sensor may ask again.
         """
-        key_id = sensor_id(spki_der(key))
         with self.control.transaction() as connection:
             found = tokens.check(connection, token.token_id, token.secret)
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
-            known = keys.find(connection, key_id)
-            name = key_id if known is None else known.sensor_id
-            record = sensors.find(connection, name)
-            if record is not None and record.revoked_ns is not None:
-                raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
-            if known is not None and known.ends_ns is not None:
-                raise superseded(known)
-            if self.production:
+            name, record, known = owner_of(connection, key)
+            assurance = SOFTWARE if record is None else record.assurance
+            if self.production and assurance == SOFTWARE:
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
-            if found.used_by == name and known is not None and _in_date(known, now_ns):
+            if found.used_by == name and known is not None and in_date(known, now_ns):
                 return known.certificate or b""
-            _check_open(found, now_ns)
-            return self._issue(connection, found, record, key, address, now_ns)
+            check_open(found, now_ns)
+            return self.issue(connection, found, record, key, assurance, address, now_ns).der
 
-    def _issue(
+    def issue(
         self,
         connection: sqlite3.Connection,
         token: TokenRecord,
         record: SensorRecord | None,
         key: EllipticCurvePublicKey,
+        assurance: str,
         address: str,
         now_ns: int,
-    ) -> bytes:
+    ) -> SensorCertificate:
+        """Certificate, record, used token and audit row, inside the caller's transaction; what was proved is decided.
+
+        Raises:
+            RefusedError: the key is enrolled at another site than the token's.
+        """
         name = None if record is None else record.sensor_id
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, name=name)
+        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance, name=name)
         if record is None:
             sensors.add(
                 connection,
@@ -104,14 +107,41 @@ class Enrollment:
             f" until {format_clock(made.not_after_ns)}, from {address}"
         )
         audit.record(connection, now_ns, _ACTOR, action, made.sensor_id, detail)
-        return made.der
+        return made
 
 
-def _in_date(key: KeyRecord, now_ns: int) -> bool:
+class Owner(NamedTuple):
+    """Whose a key is: `name` is its sensor's id, which a new key gives itself."""
+
+    name: str
+    record: SensorRecord | None
+    key: KeyRecord | None
+
+
+def owner_of(connection: sqlite3.Connection, key: EllipticCurvePublicKey) -> Owner:
+    """The sensor that a key belongs to, if to any; each key of a sensor may enroll it again until it is superseded.
+
+    Raises:
+        RefusedError: the sensor is revoked, or a later key has taken this one's place.
+    """
+    key_id = sensor_id(spki_der(key))
+    known = keys.find(connection, key_id)
+    name = key_id if known is None else known.sensor_id
+    record = sensors.find(connection, name)
+    if record is not None and record.revoked_ns is not None:
+        raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
+    if known is not None and known.ends_ns is not None:
+        raise superseded(known)
+    return Owner(name, record, known)
+
+
+def in_date(key: KeyRecord, now_ns: int) -> bool:
+    """Whether the newest certificate issued to the key may still be used."""
     return key.certificate is not None and now_ns < (key.not_after_ns or 0)
 
 
-def _check_open(token: TokenRecord, now_ns: int) -> None:
+def check_open(token: TokenRecord, now_ns: int) -> None:
+    """Raises `RefusedError` when the token is used or expired."""
     state = token.state(now_ns)
     if state == "used":
         came = f"token {token.token_id}, used by {token.used_by} at {format_clock(token.used_ns or 0)}"

@@ -21,8 +21,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, parse_sensor_id, sensor_id
 from appliance.wire.fields import SessionError, format_clock
+from collector_client.attest import SOFTWARE
 from collector_client.ingest.refuse import RefusedError, refuse
-from collector_client.pki.authority import SOFTWARE
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 

@@ -27,15 +27,13 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
 )
 
+from collector_client.attest.levels import SOFTWARE
 from collector_client.errors import EnvironmentFault, OperatorError
 from collector_client.pki import profile
 from collector_client.pki.profile import SensorCertificate
 
 PKI_NAME = "pki"
 """The authority's folder in a collector's folder."""
-
-SOFTWARE = "software"
-"""The assurance of a key that nothing proves to live in hardware."""
 
 
 class Authority:
@@ -114,11 +112,19 @@ class Authority:
         return pkcs7.serialize_certificates([x509.load_der_x509_certificate(certificate_der)], Encoding.DER)
 
     def issue_sensor(
-        self, key: ec.EllipticCurvePublicKey, now_ns: int, life_days: int, *, name: str | None = None
+        self,
+        key: ec.EllipticCurvePublicKey,
+        now_ns: int,
+        life_days: int,
+        assurance: str = SOFTWARE,
+        *,
+        name: str | None = None,
     ) -> SensorCertificate:
-        """Sign a sensor's key; `name` is the sensor's id where the key is not its first one."""
+        """Sign a sensor's key; `assurance` is what was proved of it, `name` the sensor's id where the key is not its
+        first one.
+        """
         now, life = profile.datetime_of(now_ns), timedelta(days=life_days)
-        return profile.make_sensor(key, SOFTWARE, self._issuing, self._issuing_key, now, life, name=name)
+        return profile.make_sensor(key, assurance, self._issuing, self._issuing_key, now, life, name=name)
 
     def renew_server(self, names: Sequence[str], now_ns: int) -> bool:
         """Replace the server certificate when a third of its life or less is left, or when its names are others.

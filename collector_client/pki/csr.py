@@ -15,6 +15,16 @@ from appliance.wire.enrollment import MAX_CSR_BYTES, decode_base64
 from appliance.wire.session import SessionError
 from collector_client.errors import CollectorError
 
+CSR_ATTRIBUTES = bytes.fromhex(
+    "3021"  # CsrAttrs ::= SEQUENCE OF AttrOrOID
+    "3015"  # Attribute: id-ecPublicKey (1.2.840.10045.2.1) with the curve as its value
+    "06072a8648ce3d0201"
+    "310a"
+    "06082a8648ce3d030107"  # prime256v1
+    "06082a8648ce3d040302"  # ecdsa-with-SHA256
+)
+"""What a request should be made with (RFC 7030 section 4.5.2, RFC 9908): a P-256 key, signed with SHA-256. DER."""
+
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -41,10 +51,10 @@ def read_csr(body: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def read_csr_der(der: bytes) -> ec.EllipticCurvePublicKey:
-    """The key that a request in DER proves possession of.
+    """As `read_csr`, of a request in DER.
 
     Raises:
-        CsrError: as `read_csr`.
+        CsrError: no request, another kind of key, or a signature that does not verify.
     """
     try:
         request = x509.load_der_x509_csr(der)

@@ -68,6 +68,30 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     INSERT INTO sensor_keys SELECT sensor_id, sensor_id, enrolled_ns, certificate, cert_not_after_ns, enrolled_ns, NULL
         FROM sensors;
     """,
+    """
+    -- What a TPM was asked, until it answers or the time is over; `secret_sha256`: only the TPM gets the secret.
+    CREATE TABLE challenges (
+        challenge_id TEXT PRIMARY KEY, token_id TEXT NOT NULL REFERENCES tokens, secret_sha256 BLOB NOT NULL,
+        nonce BLOB NOT NULL, pcrs TEXT NOT NULL, ek_sha256 BLOB NOT NULL, ek_public BLOB NOT NULL, ek_certificate BLOB,
+        ak_public BLOB NOT NULL, ldevid_public BLOB NOT NULL, assurance TEXT NOT NULL, voucher TEXT NOT NULL,
+        created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL, used_ns INTEGER
+    ) STRICT;
+    CREATE INDEX challenges_of_token ON challenges (token_id, created_ns);
+    -- What a TPM proved, once for each token that enrolled with one.
+    CREATE TABLE residencies (
+        residency_id INTEGER PRIMARY KEY, sensor_id TEXT NOT NULL REFERENCES sensors,
+        token_id TEXT NOT NULL UNIQUE REFERENCES tokens, challenge_id TEXT NOT NULL UNIQUE,
+        certificate_sha256 BLOB NOT NULL, assurance TEXT NOT NULL, voucher TEXT NOT NULL, ek_sha256 BLOB NOT NULL,
+        ek_public BLOB NOT NULL, ek_certificate BLOB, ak_public BLOB NOT NULL, ldevid_public BLOB NOT NULL,
+        nonce BLOB NOT NULL, certify_attest BLOB NOT NULL, certify_signature BLOB NOT NULL,
+        quote_attest BLOB NOT NULL, quote_signature BLOB NOT NULL, pcr_values TEXT NOT NULL, bound_ns INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX residencies_of_tpm ON residencies (ek_sha256);
+    CREATE TRIGGER residencies_keep_rows BEFORE DELETE ON residencies
+        BEGIN SELECT RAISE(ABORT, 'residency rows stay'); END;
+    CREATE TRIGGER residencies_keep_text BEFORE UPDATE ON residencies
+        BEGIN SELECT RAISE(ABORT, 'residency rows stay'); END;
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -21,6 +22,7 @@ from collector_client.tokens import new_token
 from tests.fakes.sensor import FakeSensor
 
 DAY_NS = 86_400 * 10**9
+Box = TypeVar("Box", bound=FakeSensor)
 
 
 class TurnedClock:
@@ -99,6 +101,11 @@ class Collector:
         """A box that has not enrolled; its connection ends with the collector."""
         self._boxes.append(FakeSensor(self.address, key))
         return self._boxes[-1]
+
+    def adopt(self, box: Box) -> Box:
+        """A box made elsewhere whose connection is to end with the collector."""
+        self._boxes.append(box)
+        return box
 
     def sensor(self, **where: str) -> FakeSensor:
         """A box that has just enrolled."""
