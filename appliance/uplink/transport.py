@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from appliance.clock import Clock
-from appliance.identity import Answer, AnswerInvalidError, CollectorUrl, HttpsConnection, Identity, Proxy
+from appliance.identity import (
+    Answer,
+    AnswerInvalidError,
+    CertificateNotSentError,
+    CollectorUrl,
+    HttpsConnection,
+    Identity,
+    Proxy,
+)
+from appliance.wire.codes import SessionCode
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from appliance.wire.session import (
     BATCHES_PATH,
@@ -126,10 +135,18 @@ class Transport:
             )  # fmt: skip
         try:
             headers |= self._run
-            return self._connection.request("POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES)
+            answer = self._connection.request(
+                "POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES
+            )
+            if _without_certificate(answer):
+                raise CertificateNotSentError(
+                    f"{self.url}: the connection came about without our certificate",
+                    advice="the key could not sign: is the TPM there? start vedette anew, it checks the TPM",
+                )
         except Exception:
             self.close()
             raise
+        return answer
 
     def _not_ours(self, answer: Answer, error: SessionError) -> AnswerInvalidError:
         self.close()
@@ -137,6 +154,16 @@ class Transport:
             f"{self.url}: HTTP status {answer.status} without a collector's answer: {error}",
             advice="is this a collector? is a proxy in between?",
         )
+
+
+def _without_certificate(answer: Answer) -> bool:
+    """Whether the collector has seen no certificate. OpenSSL leaves it out when a TPM's key cannot be used any more."""
+    if answer.status != SessionCode.CERTIFICATE_MISSING.status:
+        return False
+    try:
+        return _refusal(answer).code == str(SessionCode.CERTIFICATE_MISSING)
+    except SessionError:
+        return False
 
 
 def _refusal(answer: Answer) -> Refusal:

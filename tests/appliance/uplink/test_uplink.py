@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from pathlib import Path
 
@@ -250,6 +251,23 @@ def test_a_server_that_rejects_our_certificate_in_tls_is_named(
     box.connect(collector.url)
     box.steps(1)
     assert "the server refused our certificate" in box.uplink.status().reason
+
+
+def test_a_connection_without_our_certificate_is_named_and_not_kept(
+    box: Box, authority: Authority, tmp_path: Path
+) -> None:
+    """What OpenSSL makes of a TPM that is gone: it goes on without the certificate and tells nobody."""
+    context = authority.server(tmp_path)
+    context.verify_mode = ssl.CERT_NONE
+    with FakeCollector(authority, context) as collector:
+        spooled(box, 1)
+        box.connect(collector.url)
+        box.steps(8)
+        assert "without our certificate" in box.uplink.status().reason
+        assert "TPM" in box.uplink.status().advice
+        assert collector.connections > 1
+        assert not collector.store
+    assert box.spool.cursor == 0
 
 
 def test_the_clock_skew_is_measured_against_the_collectors_clock(box: Box, collector: FakeCollector) -> None:
