@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 CARGO := cargo
+# Rust is built from its own folder, where cargo finds .cargo/config.toml.
 NATIVE := appliance/native
 
 .PHONY: help
@@ -24,7 +25,7 @@ demo: setup ## The main job on this machine: collector, sensor, recorded traffic
 
 .PHONY: test
 test: setup-test ## All tests, from nothing, with the network cut off
-	@.ci/offline $(CARGO) test --manifest-path $(NATIVE)/Cargo.toml --release --locked --offline -p vedette-core --quiet
+	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --release --locked --offline -p vedette-core --quiet
 	@.ci/offline $(PY) -m pytest $(ARGS)
 
 .PHONY: lint
@@ -33,13 +34,13 @@ lint: setup-test ## Formatting, static types, import layers, the native stub; on
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
-	@$(CARGO) fmt --manifest-path $(NATIVE)/Cargo.toml --all --check
-	@$(CARGO) clippy --manifest-path $(NATIVE)/Cargo.toml --release --locked --all-targets --quiet -- -D warnings
+	@cd $(NATIVE) && $(CARGO) fmt --all --check
+	@cd $(NATIVE) && $(CARGO) clippy --release --locked --all-targets --quiet -- -D warnings
 
 .PHONY: fmt
 fmt: setup ## Reformat Python and Rust
 	@$(VENV)/bin/ruff check --fix-only -q . ; $(VENV)/bin/ruff format .
-	@$(CARGO) fmt --manifest-path $(NATIVE)/Cargo.toml --all
+	@cd $(NATIVE) && $(CARGO) fmt --all
 
 .PHONY: bench
 bench: setup ## Offline throughput beside Suricata on the same packets and rules (medians of interleaved runs)

@@ -1,7 +1,13 @@
-"""`python -m appliance` is `vedette`."""
+"""`python -m appliance` is `vedette`, and where its script begins."""
+
+from __future__ import annotations
 
 import sys
 
-from appliance.cli import main
+try:
+    from appliance.cli import main
+except KeyboardInterrupt:  # Ctrl-C while the program is still loading
+    sys.exit(130)
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,10 +1,13 @@
-"""`python -m collector_client` is `vedette-collector`."""
+"""`python -m collector_client` is `vedette-collector`, and where its script begins."""
 
 from __future__ import annotations
 
 import sys
 
-from collector_client.cli import main
+try:
+    from collector_client.cli import main
+except KeyboardInterrupt:  # Ctrl-C while the program is still loading
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

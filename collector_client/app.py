@@ -72,6 +72,8 @@ async def _serve(directory: Path, config: Config, tell: Callable[[str], None]) -
 
 async def _start(name: str, directory: Path, listen: str) -> _Child:
     environment = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+    # A terminal sends Ctrl-C to every process of ours: a child keeps it pending until it can answer (child.py).
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -86,6 +88,8 @@ async def _start(name: str, directory: Path, listen: str) -> _Child:
         )
     except OSError as error:
         raise EnvironmentFault(f"{name}: cannot be started ({error.strerror or error})") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return _Child(name, process)
 
 

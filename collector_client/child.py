@@ -14,8 +14,8 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from collector_client.errors import CollectorError
-from collector_client.store import StoreError
+from collector_client.errors import CollectorError, EnvironmentFault, OperatorError
+from collector_client.store import NoStoreError, StoreError
 
 READY = "ready "
 Run = Callable[[Callable[[str], None], asyncio.Event], Awaitable[None]]
@@ -44,6 +44,7 @@ async def _run(run: Run) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent starts us with it blocked
     lifeline = sys.stdin.fileno()
 
     def parent_spoke() -> None:
@@ -56,8 +57,10 @@ async def _run(run: Run) -> None:
 
 
 def exit_code_of(error: CollectorError | StoreError) -> int:
-    """The exit code of an error; the store's are faults of the machine."""
-    return error.exit_code if isinstance(error, CollectorError) else 4
+    """The exit code of an error; the store's are faults of the machine, but for a folder that has none."""
+    if isinstance(error, CollectorError):
+        return error.exit_code
+    return OperatorError.exit_code if isinstance(error, NoStoreError) else EnvironmentFault.exit_code
 
 
 def tell_error(error: CollectorError | StoreError) -> int:

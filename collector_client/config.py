@@ -35,6 +35,8 @@ class CollectorSection:
         False, "Take TPMs that neither pki/tpm-roots nor pki/tpm-allowed vouches for, as `tpm-unlisted`"
     )
     sensor_certificate_days: int = _key(30, "Life of a sensor's certificate, in days", 1, 825)
+    superseded_key_minutes: int = _key(60, "A key that was renewed still speaks for this long, in minutes", 0, 10_080)
+    recovery_days: int = _key(30, "An expired certificate may still renew for this long, in days; 0: never", 0, 3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,17 @@ def load_config(directory: Path) -> Config:
             f"{path}: no such file", advice=f"make a collector there: vedette-collector init {directory}"
         ) from None
     except OSError as error:
-        raise OperatorError(f"{path}: {error.strerror or error}") from error
+        raise OperatorError(
+            f"{path}: {error.strerror or error}", advice="run this as the account that owns the folder"
+        ) from error
     if len(raw) > MAX_CONFIG_BYTES:
         raise OperatorError(f"{path}: more than {MAX_CONFIG_BYTES} bytes came, at most that was allowed")
     try:
         return parse_config(tomllib.loads(raw.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OperatorError(f"{path}: not a TOML file: {error}") from error
+        raise OperatorError(
+            f"{path}: not a TOML file: {error}", advice='texts stand in quotes, as in: listen = "0.0.0.0:443"'
+        ) from error
     except OperatorError as error:
         raise OperatorError(f"{path}: {error}", advice=error.advice) from error
 
@@ -138,7 +144,7 @@ def parse_config(document: Mapping[str, object]) -> Config:
         try:
             parse_listen(listen)
         except OperatorError as error:
-            raise OperatorError(f"[{name}] listen: {error}") from error
+            raise OperatorError(f"[{name}] listen: {error}", advice=error.advice) from error
     return config
 
 
@@ -175,7 +181,10 @@ def parse_listen(text: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
     well_formed = colon and host and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535
     if not well_formed or (":" in host and not text.startswith("[")):
-        raise OperatorError(f"{text!r} came, HOST:PORT was allowed (an IPv6 address in brackets)")
+        raise OperatorError(
+            f"{text!r} came, HOST:PORT was allowed (PORT 0 to 65535, an IPv6 address in brackets)",
+            advice="for example 0.0.0.0:443, 127.0.0.1:8443 or [::]:443",
+        )
     return host, int(port)
 
 

@@ -28,6 +28,8 @@ def create_collector(directory: Path, names: Sequence[str], listen: str, clock: 
         EnvironmentFault: the disk or its permissions refuse.
         StoreError: the store cannot be made.
     """
+    if directory.exists() and not directory.is_dir():
+        raise OperatorError(f"{directory}: a file came, a folder was allowed", advice="name another folder")
     found = [name for name in (CONFIG_NAME, CONTROL_NAME, PKI_NAME) if (directory / name).exists()]
     if found:
         raise OperatorError(
@@ -37,7 +39,9 @@ def create_collector(directory: Path, names: Sequence[str], listen: str, clock: 
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise EnvironmentFault(f"{directory}: {error.strerror or error}", advice="check its permissions") from error
+        raise EnvironmentFault(
+            f"{directory}: {error.strerror or error}", advice="name a folder in a place where this account may write"
+        ) from error
     authority = Authority.create(directory / PKI_NAME, names, clock.wall_ns())
     Control.create(directory).close()
     write_config(directory, names=tuple(names), listen=listen)

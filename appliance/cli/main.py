@@ -5,22 +5,21 @@ Rules of this file: it lists the commands; each declares and runs itself.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 from appliance import __version__
 from appliance.cli import config, enroll, replay, rules, run, spool, status
-from appliance.cli.options import EXIT_CODES, formatter, tell_error
+from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
 COMMANDS = (run, enroll, status, replay, rules, spool, config)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vedette",
         description="IDS sensor: watches the wire with Suricata-language rules, sends SNML alerts to its collector.",
         epilog=EXIT_CODES,

@@ -7,8 +7,11 @@ standard error.
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from appliance.errors import ApplianceError
 
@@ -21,7 +24,25 @@ exit codes:
   2  your input cannot be used (arguments, configuration, rules)
   3  the collector or a proxy refused or broke the protocol
   4  this machine cannot do it (disk full, device missing, permission)
+  130  interrupted (Ctrl-C)
 """
+
+_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong command line with what was probably meant and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and exit with 2; a missing command shows the whole help, which lists them."""
+        if message.endswith((": COMMAND", ": ACTION")):
+            self.print_help(sys.stderr)
+            self.exit(2)
+        choice = _CHOICE.search(message)
+        close = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), 1) if choice else []
+        self.print_usage(sys.stderr)
+        meant = f"did you mean {close[0]}? " if close else ""
+        self.exit(2, f"{self.prog}: {message}\n{'':{len(self.prog) + 2}}{meant}{self.prog} --help explains\n")
 
 
 def formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:

@@ -20,7 +20,7 @@ from vedette_engine import Capture, EngineError
 
 from appliance.cli.options import EXIT_CODES, add_rule_options, formatter, tell
 from appliance.cli.writers import WRITERS
-from appliance.engine.replay import replay
+from appliance.engine.replay import ReplayStats, replay
 from appliance.engine.ruleset import load_rules, refusal_summary, rule_variables
 from appliance.errors import EnvironmentFault, OperatorError
 
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
             writer = WRITERS[args.format](out, rules.rules, args.files)
             stats = replay(capture, rules, writer, start_seconds_cpu=start_seconds_cpu, on_progress=on_progress)
     except EngineError as error:
-        raise OperatorError(
-            str(error), advice="Is it a pcap or pcapng file? `--format text` on a small one tells."
-        ) from error
+        raise OperatorError(str(error), advice="Give pcap or pcapng files, as tcpdump writes them.") from error
+    if args.format == "text":
+        tell(_summary(stats))
     if args.stats:
         _write_stats(Path(args.stats), stats.as_dict())
     for warning in stats.warnings:
@@ -93,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
         tell(f"warning: {bad} of {stats.packets} packets had a wrong checksum and were not inspected;")
         tell("         captures taken on a sending host often have them: try --checksums ignore")
     return 0
+
+
+def _summary(stats: ReplayStats) -> str:
+    """The one line that says that there is nothing more to come, and why nothing came."""
+    return f"{stats.alerts} alerts from {stats.packets} packets with {stats.rules_loaded} rules"
 
 
 @contextmanager

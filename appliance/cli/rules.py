@@ -11,6 +11,7 @@ from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_rule_options, formatter
 from appliance.engine.ruleset import load_rules, refusal_summary, rule_variables
+from appliance.errors import OperatorError
 
 EXAMPLES = """\
 examples:
@@ -41,6 +42,11 @@ def add(commands: Any) -> None:
 def run_check(args: argparse.Namespace) -> int:
     """Exit 0 only if every rule loaded."""
     rules = load_rules(args.paths, rule_variables(args.home_net, dict(args.var)), matcher=args.matcher or "")
+    if not rules.rules and not rules.refused:
+        raise OperatorError(
+            f"{', '.join(args.paths)}: no rule came, at least one was allowed",
+            advice="In a folder only files named *.rules are read, and lines that begin with # are not rules.",
+        )
     if args.json:
         refused = [
             {"file": r.file, "line": r.line, "sid": r.sid, "keyword": r.keyword, "reason": r.reason}

@@ -36,7 +36,10 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        raise ConfigError(
+            f"{path}: not a TOML file: {error}",
+            advice='Texts stand in quotes, as in: ca_pin = "..."',
+        ) from error
     try:
         return parse_config(document)
     except ConfigError as error:

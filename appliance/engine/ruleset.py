@@ -61,7 +61,7 @@ def load_rules(
     except EngineError as error:
         raise RulesError(
             str(error),
-            advice="Check the paths given as rules and the variables; `vedette rules check PATH` tells more.",
+            advice="Look at the paths of the rules, at HOME_NET (--home-net or home_net) and at the other variables.",
         ) from error
 
 

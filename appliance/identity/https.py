@@ -1,7 +1,8 @@
 """One kept-alive HTTPS connection to a collector, directly or through an HTTP proxy's CONNECT (RFC 9110 section 9.3.6).
 
-Rules of this file: every failure is a `LinkError`; an answer's length and the time for it are bounded; nothing is
-retried but the one case that HTTP itself makes ordinary, a kept connection that the server closed meanwhile.
+Rules of this file: every failure is a `LinkError`; an answer's length and the time for it are bounded, however it is
+dribbled out; nothing is retried but the one case that HTTP itself makes ordinary, a kept connection that the server
+closed meanwhile.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from appliance.errors import OperatorError
+from appliance.identity.deadline import Deadline, TimedSocket
 from appliance.identity.errors import AnswerInvalidError, ConnectionLostError, LinkError, ProxyRefusedError
 from appliance.identity.tls import named
 
@@ -111,6 +114,7 @@ class HttpsConnection:
         self._monotonic_s = monotonic_s
         self._connection: http.client.HTTPConnection | None = None
         self._aborted = False
+        self._deadline = Deadline(timeout_s, monotonic_s)
 
     def request(
         self, method: str, path: str, *, headers: Mapping[str, str], body: bytes, max_answer_bytes: int
@@ -160,12 +164,15 @@ class HttpsConnection:
             if self._connection is None:
                 self._connection = self._open()
             connection = self._connection
+            if connection.sock is not None:
+                connection.sock.settimeout(self._timeout_s)
             try:
                 connection.request(method, path, body=body if method != "GET" else None, headers=dict(headers))
             except (ConnectionError, ssl.SSLError):
                 # A server may answer and close before it has read the whole body; its answer or alert says why.
                 if connection.sock is None:
                     raise
+            self._deadline.start(self._timeout_s)
             response = connection.getresponse()
             data = self._body(response, max_answer_bytes)
             if response.will_close:
@@ -185,7 +192,7 @@ class HttpsConnection:
             raise named(exc, str(self.url)) from exc
 
     def _body(self, response: http.client.HTTPResponse, most: int) -> bytes:
-        deadline_s = self._monotonic_s() + self._timeout_s
+        self._deadline.start(self._timeout_s)
         parts: list[bytes] = []
         size = 0
         while part := self._part(response):
@@ -193,8 +200,7 @@ class HttpsConnection:
             size += len(part)
             if size > most:
                 raise AnswerInvalidError(f"{self.url}: an answer of more than {most} bytes came")
-            if self._monotonic_s() > deadline_s:
-                raise ConnectionLostError(f"{self.url}: the answer was not whole after {self._timeout_s:g} s")
+            self._deadline.left_s()
         if response.length:
             raise ConnectionLostError(f"{self.url}: the connection was cut before the answer was whole")
         response.close()
@@ -210,11 +216,15 @@ class HttpsConnection:
             return b""
         return response.read(len(response.peek(_CHUNK_BYTES)))
 
+    def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
+        timed = cast("socket.socket", TimedSocket(sock, self._deadline))
+        return http.client.HTTPResponse(timed, *args, **kwargs)
+
     def _open(self) -> http.client.HTTPConnection:
         if self._proxy is None:
             plain = socket.create_connection((self.url.host, self.url.port), self._timeout_s)
         else:
-            plain = _through(self._proxy, self.url, self._timeout_s)
+            plain = _through(self._proxy, self.url, self._timeout_s, self._monotonic_s)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             secure = self._context.wrap_socket(plain, server_hostname=self.url.host)
@@ -223,11 +233,12 @@ class HttpsConnection:
             raise
         connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=self._timeout_s)
         connection.auto_open = 0
+        connection.response_class = self._response  # type: ignore[assignment]
         connection.sock = secure
         return connection
 
 
-def _through(proxy: Proxy, url: CollectorUrl, timeout_s: float) -> socket.socket:
+def _through(proxy: Proxy, url: CollectorUrl, timeout_s: float, monotonic_s: Callable[[], float]) -> socket.socket:
     """A socket to the collector that the proxy has connected."""
     where = f"proxy {proxy.host}:{proxy.port}"
     try:
@@ -241,8 +252,10 @@ def _through(proxy: Proxy, url: CollectorUrl, timeout_s: float) -> socket.socket
             lines.append(f"Proxy-Authorization: {proxy.authorization()}")
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
         head = b""
+        deadline = Deadline(timeout_s, monotonic_s)
         # One byte at a time: what follows the blank line already belongs to TLS.
         while not head.endswith(b"\r\n\r\n"):
+            sock.settimeout(deadline.left_s())
             byte = sock.recv(1)
             if not byte or len(head) >= MAX_CONNECT_BYTES:
                 raise ProxyRefusedError(f"{where}: no answer to CONNECT", advice="is this an HTTP proxy?")
@@ -263,4 +276,5 @@ def _through(proxy: Proxy, url: CollectorUrl, timeout_s: float) -> socket.socket
     except ProxyRefusedError:
         sock.close()
         raise
+    sock.settimeout(timeout_s)
     return sock

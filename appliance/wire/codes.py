@@ -39,7 +39,19 @@ class SessionCode(Enum):
         "The key is enrolled at another site.",
         "Make a token for that site, or a new key on the sensor.",
     )
-    CERTIFICATE_EXPIRED = (30154, 403, "The client certificate is out of date.", _NEW_TOKEN)
+    CERTIFICATE_EXPIRED = (
+        30154,
+        403,
+        "The client certificate is out of date.",
+        "Renew it: vedette enroll --renew; if that is refused, enroll with a new token.",
+    )
+    KEY_SUPERSEDED = (
+        30170,
+        403,
+        "The sensor has renewed its key; this older one is no longer taken.",
+        "Find out which box uses the newer key: this one is a copy or was set back. Or enroll with a new token.",
+    )
+    RECOVERY_TOO_LATE = (30171, 403, "The certificate has been out of date for too long to be renewed.", _NEW_TOKEN)
 
     CHALLENGE_USED = (30160, 403, "The challenge was answered before; each is for one answer.", _TPM_AGAIN)
     CHALLENGE_EXPIRED = (30161, 403, "The challenge was not answered in time.", _TPM_AGAIN)
@@ -47,10 +59,12 @@ class SessionCode(Enum):
     TOKEN_UNKNOWN = (30250, 401, "No enrollment token has this id and secret.", _NEW_TOKEN)
     TOKEN_MISSING = (30251, 401, "Enrollment without a token.", "Give the sensor its token: [collector] token.")
     CERTIFICATE_MISSING = (30252, 401, "No client certificate came.", "Enroll first: vedette enroll.")
-    CERTIFICATE_FOREIGN = (30253, 403, "The certificate is not one that names a sensor by its key.", _OPERATOR)
+    CERTIFICATE_FOREIGN = (30253, 403, "The certificate is not one that names a sensor and has its key.", _OPERATOR)
     SENSOR_UNKNOWN = (30254, 403, "This collector has no record of the sensor.", _OPERATOR)
 
     KEY_DIFFERS = (30255, 403, "A renewal for another key than the certificate's.", "Renew with the enrolled key.")
+    PROOF_INVALID = (30270, 403, "The recovery is not signed by the key it names.", _OPERATOR)
+    KEY_TAKEN = (30271, 403, "The key is, or was, another one's.", "Renew with a new key: vedette enroll --renew.")
 
     EK_UNLISTED = (
         30260,
@@ -111,6 +125,13 @@ class SessionCode(Enum):
         409,
         "The same numbers were stored with other content: two boxes share one key, or one was set back.",
         "Find the second box or the restored disk; give it a new key: delete its identity and spool, then enroll.",
+    )
+
+    SEQUENCE_SCATTERED = (
+        40456,
+        409,
+        "The sensor's numbers have more holes and epochs than the collector keeps of one sensor.",
+        "Find why the sensor begins new epochs or leaves numbers out; then give it a new key and enroll it anew.",
     )
 
     SEQUENCE_MISSING = (40650, 422, "The event has no sequence extension.", _REPORT)

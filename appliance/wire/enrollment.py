@@ -7,10 +7,21 @@
            HTTP Basic token id : token secret     ->
                                   <- certs-only       or a Refusal naming what is wrong with token or CSR
       POST /.well-known/est/simplereenroll CSR of
-           the same key, over mutual TLS          ->
+           the same or a new key, over mutual TLS ->
                                   <- certs-only       the same name, a later end
+      POST /.well-known/vedette/recover
+           RecoveryRequest                        ->
+                                  <- certs-only       as above, for a certificate that is out of date
 
-Rules of this file: a sensor is its key, so its id is made from the public key and never from a name; every parser
+Renewal with a new key: the certificate's name stays the id of the sensor's first key. The collector takes the new key
+from its first use on, and the old one for a short while after that.
+
+Recovery: a TLS server that verifies client certificates refuses one that is out of date before any HTTP is spoken, so
+over server-authenticated TLS the sensor signs with its old key that it wants the request's key to be its next one. The
+statement covers the request's bytes and the names, so it is good for nothing else; sent again by another it only makes
+the collector issue the same key its certificate, and not even that once a later key has been used.
+
+Rules of this file: a sensor is its first key, so its id is made from the public key and never from a name; every parser
 gives its value or `SessionError`. Certificates themselves are the neighbours' business: here they are DER bytes.
 """
 
@@ -22,12 +33,13 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from appliance.wire.fields import SessionError, parse_word
+from appliance.wire.fields import SessionError, dump_object, load_object, parse_word
 
 CACERTS_PATH = "/.well-known/est/cacerts"
 CSRATTRS_PATH = "/.well-known/est/csrattrs"
 SIMPLEENROLL_PATH = "/.well-known/est/simpleenroll"
 SIMPLEREENROLL_PATH = "/.well-known/est/simplereenroll"
+RECOVER_PATH = "/.well-known/vedette/recover"
 
 CSR_MEDIA_TYPE = "application/pkcs10"
 CACERTS_MEDIA_TYPE = "application/pkcs7-mime"
@@ -37,6 +49,9 @@ CERTIFICATE_MEDIA_TYPE = "application/pkcs7-mime; smime-type=certs-only"
 MAX_CSR_BYTES = 16 * 1024
 """Of the base64 body; a P-256 request is under 1 KiB, the rest is room for attestation."""
 MAX_CERTS_BYTES = 64 * 1024
+MAX_RECOVERY_BYTES = MAX_CSR_BYTES + 4096
+MAX_SIGNATURE_BYTES = 72
+"""A P-256 Ecdsa-Sig-Value in DER (RFC 3279 section 2.2.3) has at most so many."""
 
 SENSOR_URN = "urn:vedette:sensor:"
 ASSURANCE_URN = "urn:vedette:assurance:"
@@ -119,6 +134,51 @@ class EnrollmentToken:
         if scheme.lower() != "basic" or not _TOKEN_ID.fullmatch(token_id) or not _TOKEN_SECRET.fullmatch(secret):
             raise SessionError("Authorization", came="another form", allowed="Basic with the token's id and secret")
         return EnrollmentToken(token_id, secret)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRequest:
+    """A certificate request with the old key's word for it; `key_id` is the id of the key that signs.
+
+    `request_der` is PKCS#10, `proof_der` an ECDSA signature with SHA-256 over `statement()`.
+    """
+
+    sensor_id: str
+    key_id: str
+    request_der: bytes
+    proof_der: bytes = b""
+
+    def statement(self) -> bytes:
+        """What the old key signs: the purpose, who speaks, by which key, and the SHA-256 of the request."""
+        digest = hashlib.sha256(self.request_der).hexdigest()
+        return f"vedette recover 1\n{self.sensor_id}\n{self.key_id}\n{digest}\n".encode("ascii")
+
+    def to_json(self) -> bytes:
+        """The body of the request."""
+        return dump_object(
+            {
+                "sensor": self.sensor_id,
+                "key": self.key_id,
+                "request": base64.b64encode(self.request_der).decode("ascii"),
+                "proof": base64.b64encode(self.proof_der).decode("ascii"),
+            }
+        )
+
+    @staticmethod
+    def from_json(data: bytes) -> RecoveryRequest:
+        """Read a recovery request; neither request nor proof is looked into.
+
+        Raises:
+            SessionError: larger than allowed, not JSON, a field missing or of another form.
+        """
+        fields = load_object("recovery", data, MAX_RECOVERY_BYTES)
+        request, proof = (fields.text(name, MAX_CSR_BYTES).encode() for name in ("request", "proof"))
+        return RecoveryRequest(
+            sensor_id=fields.text("sensor", 32, _SENSOR_ID),
+            key_id=fields.text("key", 32, _SENSOR_ID),
+            request_der=decode_base64("recovery.request", request, MAX_CSR_BYTES),
+            proof_der=decode_base64("recovery.proof", proof, MAX_SIGNATURE_BYTES * 2),
+        )
 
 
 def encode_base64(der: bytes) -> bytes:

@@ -63,7 +63,8 @@ def run_sensors(args: argparse.Namespace) -> int:
         print_json(rows)
         return 0
     if not rows:
-        hint("no sensor has enrolled yet; make a token: vedette-collector token new")
+        hint("no sensor has enrolled yet; make a token:")
+        hint(f"  vedette-collector token new {args.directory} --tenant TENANT --site SITE")
     print_table(
         ("sensor", "where", "state", "key", "heartbeat UTC", "last alert UTC", "alerts", "gaps", "valid to"),
         (

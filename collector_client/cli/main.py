@@ -5,7 +5,6 @@ Rules of this file: it lists the commands; each declares and runs itself.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import sys
@@ -13,16 +12,16 @@ from collections.abc import Sequence
 
 from collector_client.child import tell_error
 from collector_client.cli import alerts, care, fleet, server, token
-from collector_client.cli.options import EXIT_CODES, formatter
+from collector_client.cli.options import EXIT_CODES, Parser, formatter
 from collector_client.errors import CollectorError
 from collector_client.store import StoreError
 
 COMMANDS = (server, token, fleet, alerts, care)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vedette-collector",
         description="Collector of Vedette sensors: takes SNML alerts over mutual TLS, stores each once, shows them.",
         epilog=EXIT_CODES,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich import box
 from rich.console import Console
@@ -27,10 +29,28 @@ exit codes:
   1  done, but the answer is no (damage or gaps found, a sensor that is not there)
   2  your input cannot be used (arguments, configuration, folder)
   4  this machine cannot do it (disk full, port taken, store in use, permission)
+  130  interrupted (Ctrl-C)
 """
 _WIDTH_OF_FILES = 200
 WRAPPED = frozenset({"message", "where"})
 """Columns whose text may go over several lines."""
+
+_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong command line with what was probably meant and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and exit with 2; a missing command shows the whole help, which lists them."""
+        if message.endswith((": COMMAND", ": ACTION")):
+            self.print_help(sys.stderr)
+            self.exit(2)
+        choice = _CHOICE.search(message)
+        close = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), 1) if choice else []
+        self.print_usage(sys.stderr)
+        meant = f"did you mean {close[0]}? " if close else ""
+        self.exit(2, f"{self.prog}: {message}\n{'':{len(self.prog) + 2}}{meant}{self.prog} --help explains\n")
 
 
 def formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:

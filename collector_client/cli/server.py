@@ -61,7 +61,9 @@ def add(commands: Any) -> None:
 def run_init(args: argparse.Namespace) -> int:
     """Make the collector, print the pin and the next step."""
     if not 0 <= args.port <= 65_535:
-        raise OperatorError(f"--port {args.port} came, 0 to 65535 was allowed")
+        raise OperatorError(
+            f"--port {args.port} came, 0 to 65535 was allowed", advice="sensors look for port 443 unless they are told"
+        )
     names = args.name or [socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     directory: Path = args.directory
     pin = create_collector(directory, names, f"0.0.0.0:{args.port}", SystemClock())
@@ -79,9 +81,16 @@ def run_serve(args: argparse.Namespace) -> int:
     """Run until told to end."""
     config = load_config(args.directory)
     if args.ingest:
-        parse_listen(args.ingest)
+        _check_listen("--ingest", args.ingest)
         config = replace(config, ingest=replace(config.ingest, listen=args.ingest))
     if args.page:
-        parse_listen(args.page)
+        _check_listen("--page", args.page)
         config = replace(config, page=replace(config.page, listen=args.page))
     return serve(args.directory, config, lambda line: print(line, flush=True))
+
+
+def _check_listen(option: str, text: str) -> None:
+    try:
+        parse_listen(text)
+    except OperatorError as error:
+        raise OperatorError(f"{option}: {error}", advice=error.advice) from error

@@ -26,11 +26,15 @@ from appliance.wire.enrollment import (
     CSRATTRS_MEDIA_TYPE,
     CSRATTRS_PATH,
     MAX_CSR_BYTES,
+    MAX_RECOVERY_BYTES,
+    RECOVER_PATH,
     SIMPLEENROLL_PATH,
     SIMPLEREENROLL_PATH,
     EnrollmentToken,
+    RecoveryRequest,
     encode_base64,
 )
+from appliance.wire.fields import plain
 from appliance.wire.heartbeat import MAX_HEARTBEAT_BYTES, Heartbeat, HeartbeatAnswer
 from appliance.wire.residency import (
     MAX_PROOF_BYTES,
@@ -44,12 +48,13 @@ from appliance.wire.session import MAX_BATCH_BYTES, BatchHeader, ConfigAnswer, R
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
-from collector_client.ingest.peer import Gate
-from collector_client.ingest.quota import Quota
+from collector_client.ingest.peer import Admitted, Gate
+from collector_client.ingest.quota import Quota, network_of
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
+from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
-from collector_client.pki import CSR_ATTRIBUTES, CsrError, read_csr
+from collector_client.pki import CSR_ATTRIBUTES, CsrError, read_csr, read_csr_der
 from collector_client.store import BatchToStore
 from collector_client.store.clock import Clock
 from collector_client.store.sensors import SensorRecord
@@ -62,7 +67,7 @@ _BYTES_PER_EVENT = 4096
 _REFUSED_DOCUMENT_COST = 20
 """A document refused whole costs this part of the sensor's minute, because its bytes are kept."""
 
-_ENROLLMENT_PATHS = (SIMPLEENROLL_PATH, SIMPLEREENROLL_PATH, TPM_CHALLENGE_PATH, TPM_ENROLL_PATH)
+_ENROLLMENT_PATHS = (SIMPLEENROLL_PATH, SIMPLEREENROLL_PATH, RECOVER_PATH, TPM_CHALLENGE_PATH, TPM_ENROLL_PATH)
 """Refusals at these are written into the audit."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
@@ -86,6 +91,7 @@ class Endpoint:
     parser: Parser
     keeper: Keeper
     enrollment: Enrollment
+    renewal: Renewal
     residency: Residency
     refusals: Refusals
     clock: Clock
@@ -99,13 +105,13 @@ class Endpoint:
         try:
             return await self._route(request)(request)
         except RefusedError as error:
-            if request.path in _ENROLLMENT_PATHS:
+            if request.path in _ENROLLMENT_PATHS and not error.audited:
                 await self._audit(request, error.refusal)
             return self._refused(request, error.refusal)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", plain(request.method, 20), plain(request.path, 80))
             code = SessionCode.COLLECTOR_FAILED
             return self._refused(
                 request,
@@ -121,6 +127,7 @@ class Endpoint:
             SIMPLEREENROLL_PATH: ("POST", self._reenroll),
             TPM_CHALLENGE_PATH: ("POST", self._tpm_challenge),
             TPM_ENROLL_PATH: ("POST", self._tpm_enroll),
+            RECOVER_PATH: ("POST", self._recover),
             CACERTS_PATH: ("GET", self._cacerts),
             CSRATTRS_PATH: ("GET", self._csrattrs),
         }
@@ -132,7 +139,7 @@ class Endpoint:
         return handler
 
     async def _batch(self, request: web.BaseRequest) -> web.Response:
-        sensor = self._admit(request)
+        sensor = (await self._admit(request)).sensor
         try:
             header = BatchHeader.from_headers(request.headers)
         except SessionError as error:
@@ -143,15 +150,19 @@ class Endpoint:
         if self._in_hand >= self.batches_in_hand:
             came = f"{self._in_hand} batches in hand"
             raise refuse(SessionCode.BUSY, came, f"at most {self.batches_in_hand}", retry_after_s=BUSY_RETRY_S)
-        self._throttle(sensor, max(announced, 1, (request.content_length or 0) // _BYTES_PER_EVENT))
+        cost = max(announced, _cost(request.content_length))
+        self._throttle(sensor, cost)
         self._in_hand += 1
         try:
-            return await self._take_batch(request, sensor, header)
+            return await self._take_batch(request, sensor, header, cost)
         finally:
             self._in_hand -= 1
 
-    async def _take_batch(self, request: web.BaseRequest, sensor: SensorRecord, header: BatchHeader) -> web.Response:
+    async def _take_batch(
+        self, request: web.BaseRequest, sensor: SensorRecord, header: BatchHeader, paid: int
+    ) -> web.Response:
         body = await self._read(request, MAX_BATCH_BYTES)
+        self._charge_rest(sensor, len(body), paid)
         now_ns = self.clock.wall_ns()
         try:
             batch = await self.parse_apart(lambda: self.parser.parse(sensor.sensor_id, header, body, now_ns))
@@ -184,11 +195,21 @@ class Endpoint:
         for _, quota, key in asked:
             quota.take(key, cost, now_s)
 
+    def _charge_rest(self, sensor: SensorRecord, size: int, paid: int) -> None:
+        """A body without a Content-Length pays for its bytes once they are known."""
+        rest = _cost(size) - paid
+        if rest > 0:
+            now_s = self.clock.monotonic_s()
+            self.quotas.sensor.take(sensor.sensor_id, rest, now_s)
+            self.quotas.tenant.take(sensor.tenant_id, rest, now_s)
+
     async def _heartbeat(self, request: web.BaseRequest) -> web.Response:
-        sensor = self._admit(request)
+        sensor = (await self._admit(request)).sensor
         _check_length(request, MAX_HEARTBEAT_BYTES)
-        self._throttle(sensor, 1)
+        cost = _cost(request.content_length)
+        self._throttle(sensor, cost)
         body = await self._read(request, MAX_HEARTBEAT_BYTES)
+        self._charge_rest(sensor, len(body), cost)
         try:
             heartbeat = Heartbeat.from_json(body)
         except SessionError as error:
@@ -200,7 +221,7 @@ class Endpoint:
         return _json(HeartbeatAnswer(self.clock.wall_ns(), slow_down_ms).to_json())
 
     async def _config(self, request: web.BaseRequest) -> web.Response:
-        self._throttle(self._admit(request), 1)
+        self._throttle((await self._admit(request)).sensor, 1)
         return _json(ConfigAnswer(CONFIG_VERSION, self.clock.wall_ns()).to_json())
 
     async def _cacerts(self, _request: web.BaseRequest) -> web.Response:
@@ -247,7 +268,7 @@ class Endpoint:
     def _applicant(self, request: web.BaseRequest) -> tuple[str, EnrollmentToken]:
         """Address and token of who wants to enroll, after the quota."""
         address = request.remote or "unknown"
-        self._throttle_enrollment(address)
+        self._throttle_enrollment(network_of(address))
         value = request.headers.get("Authorization")
         if value is None:
             raise refuse(SessionCode.TOKEN_MISSING, "no Authorization header", "Basic with the token's id and secret")
@@ -266,11 +287,26 @@ class Endpoint:
                 log.warning("a refused enrollment from %s could not be audited: %s", address, error)
 
     async def _reenroll(self, request: web.BaseRequest) -> web.Response:
-        sensor = self._admit(request)
-        self._throttle_enrollment(sensor.sensor_id)
+        proved = (await self._admit(request)).key
+        self._throttle_enrollment(proved.sensor_id)
         key = await self._read_csr(request)
         address, now_ns = request.remote or "unknown", self.clock.wall_ns()
-        certificate = await self.keeper.call(lambda: self.enrollment.renew(sensor.sensor_id, key, address, now_ns))
+        certificate = await self.keeper.call(lambda: self.renewal.renew(proved, key, address, now_ns))
+        return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
+
+    async def _recover(self, request: web.BaseRequest) -> web.Response:
+        address = request.remote or "unknown"
+        self._throttle_enrollment(address)
+        _check_length(request, MAX_RECOVERY_BYTES)
+        body = await self._read(request, MAX_RECOVERY_BYTES)
+        try:
+            asked = RecoveryRequest.from_json(body)
+            key = read_csr_der(asked.request_der)
+        except (SessionError, CsrError) as error:
+            raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
+        now_ns = self.clock.wall_ns()
+        certificate = await self.keeper.call(lambda: self.renewal.recover(asked, key, address, now_ns))
+        log.info("recovered %s from %s", asked.sensor_id, address)
         return _est(self.enrollment.authority.certs_only(certificate), CERTIFICATE_MEDIA_TYPE)
 
     def _throttle_enrollment(self, who: str) -> None:
@@ -289,12 +325,17 @@ class Endpoint:
         except CsrError as error:
             raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
 
-    def _admit(self, request: web.BaseRequest) -> SensorRecord:
+    async def _admit(self, request: web.BaseRequest) -> Admitted:
+        """Who speaks; a key's first word supersedes the one before it, on disk before anything is answered."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
         tls = transport.get_extra_info("ssl_object")
-        return self.gate.admit(tls.getpeercert(binary_form=True), self.clock.wall_ns())
+        now_ns = self.clock.wall_ns()
+        admitted = self.gate.admit(tls.getpeercert(binary_form=True), now_ns)
+        if admitted.key.state(now_ns) == "unused":
+            await self.keeper.call(lambda: self.renewal.first_use(admitted.key, now_ns))
+        return admitted
 
     async def _read(self, request: web.BaseRequest, max_bytes: int) -> bytes:
         """The body, at most `max_bytes`, whole within the timeout."""
@@ -313,13 +354,20 @@ class Endpoint:
         return b"".join(pieces)
 
     def _refused(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
-        log.info("%s %s %s: %s (%s)", request.remote, request.method, request.path[:80], refusal.code, refusal.came)
+        # The path is percent-decoded: it may hold line ends and terminal escapes.
+        method, path = plain(request.method, 20), plain(request.path, 80)
+        log.info("%s %s %s: %s (%s)", request.remote, method, path, refusal.code, refusal.came)
         headers = refusal.to_headers()
         if refusal.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="vedette"'
         return web.Response(
             status=refusal.status, body=refusal.to_json(), headers=headers, content_type="application/json"
         )
+
+
+def _cost(size: int | None) -> int:
+    """What a body of so many bytes costs at least, in events."""
+    return max(1, (size or 0) // _BYTES_PER_EVENT)
 
 
 def _check_length(request: web.BaseRequest, max_bytes: int) -> None:

@@ -22,10 +22,12 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
 from collector_client.attest import SOFTWARE
+from collector_client.ingest.peer import superseded
 from collector_client.ingest.refuse import refuse
 from collector_client.pki.authority import Authority
 from collector_client.pki.profile import SensorCertificate, spki_der
-from collector_client.store import Control, audit, sensors, tokens
+from collector_client.store import Control, audit, keys, sensors, tokens
+from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 from collector_client.store.tokens import TokenRecord
 
@@ -48,41 +50,26 @@ class Enrollment:
             RefusedError: the token is unknown, used or expired, or the key may not come in.
             StoreError: the store failed; nothing happened, the sensor may ask again.
         """
-        name = sensor_id(spki_der(key))
+        key_id = sensor_id(spki_der(key))
         with self.control.transaction() as connection:
             found = tokens.check(connection, token.token_id, token.secret)
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
+            known = keys.find(connection, key_id)
+            name = key_id if known is None else known.sensor_id
             record = sensors.find(connection, name)
             if record is not None and record.revoked_ns is not None:
                 raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
+            if known is not None and known.ends_ns is not None:
+                raise superseded(known)
             if self.production and (record is None or record.assurance == SOFTWARE):
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
-            if found.used_by == name and record is not None and _in_date(record, now_ns):
-                return record.certificate or b""
+            if found.used_by == name and known is not None and in_date(known, now_ns):
+                return known.certificate or b""
             check_open(found, now_ns)
+            # What was proved of a key stays true of it.
             assurance = SOFTWARE if record is None else record.assurance
             return self.issue(connection, found, record, key, assurance, address, now_ns).der
-
-    def renew(self, name: str, key: EllipticCurvePublicKey, address: str, now_ns: int) -> bytes:
-        """A later certificate (DER) for a sensor that has shown its present one.
-
-        Raises:
-            RefusedError: the request is for another key.
-            StoreError: the store failed; nothing happened, the sensor may ask again.
-        """
-        asked = sensor_id(spki_der(key))
-        if asked != name:
-            raise refuse(SessionCode.KEY_DIFFERS, f"the key of {asked}", f"the key of {name}")
-        with self.control.transaction() as connection:
-            record = sensors.find(connection, name)
-            # What was proved of a key stays true of it: it is the same key.
-            assurance = SOFTWARE if record is None else record.assurance
-            made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance)
-            sensors.set_certificate(connection, name, made.der, made.not_after_ns)
-            detail = f"assurance {made.assurance}, until {format_clock(made.not_after_ns)}, from {address}"
-            audit.record(connection, now_ns, _ACTOR, "renew", name, detail)
-        return made.der
 
     def issue(
         self,
@@ -99,7 +86,8 @@ class Enrollment:
         Raises:
             RefusedError: the key is enrolled at another site than the token's.
         """
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance)
+        name = None if record is None else record.sensor_id
+        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance, name=name)
         if record is None:
             sensors.add(
                 connection,
@@ -117,6 +105,7 @@ class Enrollment:
                 came = f"a token for {token.tenant}/{token.site}"
                 raise refuse(SessionCode.SENSOR_ELSEWHERE, came, "a token for the site that the key is enrolled at")
             sensors.set_certificate(connection, made.sensor_id, made.der, made.not_after_ns)
+        keys.issue(connection, sensor_id(spki_der(key)), made.sensor_id, made.der, made.not_after_ns, now_ns)
         tokens.use(connection, token.token_id, made.sensor_id, now_ns)
         action = "enroll" if record is None else "reenroll"
         detail = (
@@ -127,8 +116,9 @@ class Enrollment:
         return made
 
 
-def _in_date(record: SensorRecord, now_ns: int) -> bool:
-    return record.certificate is not None and now_ns < (record.cert_not_after_ns or 0)
+def in_date(key: KeyRecord, now_ns: int) -> bool:
+    """Whether the newest certificate of a key is still good."""
+    return key.certificate is not None and now_ns < (key.not_after_ns or 0)
 
 
 def check_open(token: TokenRecord, now_ns: int) -> None:

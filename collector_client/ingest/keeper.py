@@ -16,7 +16,16 @@ from typing import Any, TypeVar
 
 from appliance.wire.codes import SessionCode
 from collector_client.ingest.refuse import RefusedError, refuse
-from collector_client.store import BatchToStore, Control, Rejected, Stored, StoreError, Writer, heartbeats
+from collector_client.store import (
+    BatchToStore,
+    Control,
+    Rejected,
+    Stored,
+    StoreError,
+    TooScatteredError,
+    Writer,
+    heartbeats,
+)
 
 MAX_WAITING = 1024
 MAX_GROUP = 64
@@ -107,6 +116,8 @@ class Keeper:
             ) from None
         try:
             return await job.future
+        except TooScatteredError as error:
+            raise refuse(SessionCode.SEQUENCE_SCATTERED, str(error), "numbers in order, in few epochs") from error
         except StoreError as error:
             raise refuse(
                 SessionCode.STORE_FAILED, str(error), "a store that can be written", retry_after_s=BUSY_RETRY_S

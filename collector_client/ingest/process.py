@@ -28,10 +28,12 @@ from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
+from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
 from collector_client.pki import PKI_NAME, Authority, TpmTrust
-from collector_client.store import BatchToStore, Control, Writer, sensors
+from collector_client.store import BatchToStore, Control, Writer, keys, sensors
 from collector_client.store.clock import Clock
+from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 from collector_client.validate import Window
 
@@ -105,15 +107,15 @@ class Ingest:
         pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
         stack.callback(pool.shutdown)
 
-        def find(sensor_id: str) -> SensorRecord | None:
+        def find(sensor_id: str, key_id: str) -> tuple[SensorRecord | None, KeyRecord | None]:
             with reading.reading() as connection:
-                return sensors.find(connection, sensor_id)
+                return sensors.find(connection, sensor_id), keys.find(connection, key_id)
 
         async def parse_apart(parse: Callable[[], BatchToStore]) -> BatchToStore:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
 
-        production = config.collector.production
-        enrollment = Enrollment(writing, self._authority, config.collector.sensor_certificate_days, production)
+        production, days = config.collector.production, config.collector.sensor_certificate_days
+        enrollment = Enrollment(writing, self._authority, days, production)
         return Endpoint(
             gate=Gate(find, production=production),
             quotas=Quotas(
@@ -131,6 +133,14 @@ class Ingest:
                 secrets.token_bytes,
             ),
             refusals=Refusals(writing),
+            renewal=Renewal(
+                writing,
+                self._authority,
+                days,
+                production,
+                grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
+                recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
+            ),
             clock=self._clock,
             parse_apart=parse_apart,
             batches_in_hand=config.ingest.batches_in_hand,

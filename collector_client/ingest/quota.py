@@ -7,11 +7,29 @@ forgotten, which gives it back a full bucket.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 
 MAX_BUCKETS = 100_000
 _CALM = 0.25
 """Below this share of a full bucket a sensor is asked to slow down, before it has to be refused."""
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: an IPv6 host has a /64 to itself (RFC 6177), so its addresses count together.
+
+    >>> network_of("2001:db8::1"), network_of("192.0.2.1"), network_of("unknown")
+    ('2001:db8::/64', '192.0.2.1', 'unknown')
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
 class Quota:

@@ -14,7 +14,7 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken
 from appliance.wire.fields import SessionError, plain
 from appliance.wire.session import Refusal
-from collector_client.ingest.quota import Quota
+from collector_client.ingest.quota import Quota, network_of
 from collector_client.store import Control, audit
 
 ROWS_PER_MINUTE = 600
@@ -42,10 +42,11 @@ class Refusals:
         """The row for a refusal, or None when it is one of too many."""
         if refusal.code in _UNWRITTEN:
             return None
+        network = network_of(address)
         if refusal.code == str(SessionCode.ENROLLMENT_RATE):
-            if self._slowed.wait_s(address, 1, now_s) > 0:
+            if self._slowed.wait_s(network, 1, now_s) > 0:
                 return None
-            self._slowed.take(address, 1, now_s)
+            self._slowed.take(network, 1, now_s)
         if self._all.wait_s("", 1, now_s) > 0:
             self._left_out += 1
             return None

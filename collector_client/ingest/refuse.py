@@ -14,11 +14,12 @@ _SNML_ADVICE = "Nothing of the batch was stored; the document is kept in quarant
 
 
 class RefusedError(Exception):
-    """Carries the answer."""
+    """Carries the answer; `audited` once a row of its own says so."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"{refusal.code}: came {refusal.came}; allowed: {refusal.allowed}")
         self.refusal = refusal
+        self.audited = False
 
 
 def refuse(code: SessionCode, came: str, allowed: str, *, retry_after_s: int | None = None) -> RefusedError:

@@ -38,11 +38,13 @@ from collector_client.attest import (
     parse_public,
     prove,
 )
-from collector_client.ingest.enrollment import Enrollment, check_open
+from collector_client.ingest.enrollment import Enrollment, check_open, in_date
+from collector_client.ingest.peer import superseded
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.pki import CsrError, TpmTrust, read_csr_der
 from collector_client.pki.profile import datetime_of, spki_der
-from collector_client.store import audit, residency, sensors, tokens
+from collector_client.store import audit, keys, residency, sensors, tokens
+from collector_client.store.keys import KeyRecord
 from collector_client.store.residency import ChallengeRecord, Statements
 from collector_client.store.sensors import SensorRecord
 from collector_client.store.tokens import TokenRecord
@@ -170,17 +172,18 @@ class Residency:
         now_ns: int,
     ) -> bytes:
         key = check_ldevid(parse_public("LDevID", kept.ldevid_public))
-        name = sensor_id(spki_der(key))
-        record = _admit(connection, token, name, kept.ek_sha256, now_ns)
-        if token.used_by == name and record is not None and record.certificate is not None:
-            return record.certificate
+        key_id = sensor_id(spki_der(key))
+        record, known = _admit(connection, token, key_id, kept.ek_sha256, now_ns)
+        if token.state(now_ns) == "used" and known is not None:
+            return known.certificate or b""
         before = [other.sensor_id for other in residency.sensors_of_tpm(connection, kept.ek_sha256)]
         made = self.enrollment.issue(connection, token, record, key, kept.assurance, address, now_ns)
         values = json.dumps({str(number): value.hex() for number, value in sorted(proof.pcr_values.items())})
         statements = Statements(
             proof.certify_attest, proof.certify_signature, proof.quote_attest, proof.quote_signature, values
         )
-        residency.bind(connection, kept, statements, name, hashlib.sha256(made.der).digest(), now_ns)
+        bound = residency.Bound(made.sensor_id, key_id, hashlib.sha256(made.der).digest())
+        residency.bind(connection, kept, statements, bound, now_ns)
         words = [
             f"{kept.assurance}: {kept.voucher}",
             f"EK {kept.ek_sha256.hex()[:16]}",
@@ -188,9 +191,9 @@ class Residency:
             f"firmware {verdict.firmware:016x}",
             f"{verdict.clock.resets} resets",
         ]
-        if others := [other for other in before if other != name]:
+        if others := [other for other in before if other != made.sensor_id]:
             words.append(f"the TPM was {', '.join(others[:4])} before")
-        audit.record(connection, now_ns, _ACTOR, "prove residency", name, "; ".join(words))
+        audit.record(connection, now_ns, _ACTOR, "prove residency", made.sensor_id, "; ".join(words))
         return made.der
 
 
@@ -202,13 +205,17 @@ def _known(connection: sqlite3.Connection, token: EnrollmentToken) -> TokenRecor
 
 
 def _admit(
-    connection: sqlite3.Connection, token: TokenRecord, name: str, ek_sha256: bytes, now_ns: int
-) -> SensorRecord | None:
-    """Whether token, key and TPM go together; gives the key's record, if it has one."""
+    connection: sqlite3.Connection, token: TokenRecord, key_id: str, ek_sha256: bytes, now_ns: int
+) -> tuple[SensorRecord | None, KeyRecord | None]:
+    """Whether token, key and TPM go together; gives the records of the key's sensor and of the key, if it has any."""
+    known = keys.find(connection, key_id)
+    name = key_id if known is None else known.sensor_id
     record = sensors.find(connection, name)
     if record is not None and record.revoked_ns is not None:
         raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
-    lost_answer = token.used_by == name and record is not None and now_ns < (record.cert_not_after_ns or 0)
+    if known is not None and known.ends_ns is not None:
+        raise superseded(known)
+    lost_answer = token.used_by == name and known is not None and in_date(known, now_ns)
     if not lost_answer:
         check_open(token, now_ns)
     if record is not None and record.site_id != token.site_id:
@@ -218,7 +225,7 @@ def _admit(
         if other.revoked_ns is None and other.tenant_id != token.tenant_id:
             came = f"a token for {token.tenant} with a TPM of another tenant"
             raise refuse(SessionCode.TPM_ELSEWHERE, came, "a token of the tenant that the TPM is enrolled with")
-    return record
+    return record, known
 
 
 def _take(connection: sqlite3.Connection, token: EnrollmentToken, challenge_id: str, now_ns: int) -> ChallengeRecord:

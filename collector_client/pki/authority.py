@@ -112,11 +112,17 @@ class Authority:
         return pkcs7.serialize_certificates([x509.load_der_x509_certificate(certificate_der)], Encoding.DER)
 
     def issue_sensor(
-        self, key: ec.EllipticCurvePublicKey, now_ns: int, life_days: int, assurance: str = SOFTWARE
+        self,
+        key: ec.EllipticCurvePublicKey,
+        now_ns: int,
+        life_days: int,
+        assurance: str = SOFTWARE,
+        *,
+        name: str | None = None,
     ) -> SensorCertificate:
-        """Sign a sensor's key; `assurance` is what was proved of it."""
-        now = profile.datetime_of(now_ns)
-        return profile.make_sensor(key, assurance, self._issuing, self._issuing_key, now, timedelta(days=life_days))
+        """Sign a key: `assurance` is what was proved of it, `name` the sensor's id where it is not its first key."""
+        now, life = profile.datetime_of(now_ns), timedelta(days=life_days)
+        return profile.make_sensor(key, assurance, self._issuing, self._issuing_key, now, life, name=name)
 
     def renew_server(self, names: Sequence[str], now_ns: int) -> bool:
         """Replace the server certificate when a third of its life or less is left, or when its names are others.

@@ -90,9 +90,13 @@ def make_sensor(
     issuing_key: EllipticCurvePrivateKey,
     now: datetime,
     life: timedelta,
+    *,
+    name: str | None = None,
 ) -> SensorCertificate:
-    """A sensor's client certificate: its name is its key, its assurance says where the key lives."""
-    name = sensor_id(spki_der(public_key))
+    """A sensor's client certificate: named by its first key (this one, unless `name` says otherwise); its assurance
+    says where the key lives.
+    """
+    name = sensor_id(spki_der(public_key)) if name is None else name
     builder = _base(_name(name), issuing.subject, public_key, now, life, issuing)
     uris = [x509.UniformResourceIdentifier(uri) for uri in (SENSOR_URN + name, ASSURANCE_URN + assurance)]
     builder = builder.add_extension(x509.SubjectAlternativeName(uris), critical=False)
@@ -117,7 +121,10 @@ def _alternative(name: str) -> x509.GeneralName:
         pass
     labels = name.split(".")
     if not name or len(name) > 253 or not all(_is_label(label) for label in labels):
-        raise OperatorError(f"server name {name!r} came, a DNS name or an IP address was allowed")
+        raise OperatorError(
+            f"server name {name!r} came, a DNS name or an IP address was allowed",
+            advice="name what the sensors' [collector] urls say, without scheme and port: --name collector.example.net",
+        )
     return x509.DNSName(name.lower())
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector_client.store.errors import StoreBusyError, StoreError
+from collector_client.store.errors import NoStoreError, StoreBusyError, StoreError
 from collector_client.store.schema import ALERT_MIGRATIONS, CONTROL_MIGRATIONS, migrate
 
 CONTROL_NAME = "control.db"
@@ -78,11 +78,12 @@ def open_control(directory: Path, *, create: bool = False, read_only: bool = Fal
     """Open control.db; a writing connection also brings its schema up to date.
 
     Raises:
-        StoreError: there is none (and `create` is false), it is damaged, or it is newer than this program.
+        NoStoreError: there is none, and `create` is false.
+        StoreError: it is damaged, or it is newer than this program.
     """
     path = directory / CONTROL_NAME
     if not create and not path.exists():
-        raise StoreError(f"{path}: no such store", advice=f"make one: vedette-collector init {directory}")
+        raise NoStoreError(f"{path}: no such store", advice=f"make one: vedette-collector init {directory}")
     with translated(str(path)):
         if create:
             _make_private(path)

@@ -14,12 +14,20 @@ class StoreError(Exception):
         self.advice = advice
 
 
+class NoStoreError(StoreError):
+    """The folder holds no store: its name was mistyped, or nothing was made there yet."""
+
+
 class StoreBusyError(StoreError):
     """Another process already writes into this store."""
 
 
 class UnknownSensorError(StoreError):
     """The sensor has no record here, so its tenant cannot be known."""
+
+
+class TooScatteredError(StoreError):
+    """The sensor's numbers have more holes and epochs than are kept of one sensor."""
 
 
 class NoSuchAlertError(StoreError):

@@ -2,7 +2,7 @@
 
 Rules of this file: no interval touches or overlaps another of its kind, so an honest sensor needs one row. Every
 question is a walk of the primary key that stops at the first interval outside: a hostile sensor that leaves a hole at
-every other number makes rows, not slowness.
+every other number makes rows, not slowness; and no more rows than `MAX_ROWS`, because these outlive the months' files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ STORED = "stored"
 LOST = "lost"
 ACCOUNTED = "accounted"
 MAX_GAPS = 64
+
+MAX_ROWS = 20_000
+"""Most intervals of one sensor over all its epochs. An honest one has three for each epoch and two for each loss."""
 
 Interval = tuple[int, int]
 
@@ -76,6 +79,14 @@ def add(control: sqlite3.Connection, sensor_id: str, epoch: int, kind: str, inte
         [(sensor_id, epoch, kind, low) for low, _ in touching],
     )
     control.execute("INSERT INTO sequence_ranges VALUES (?, ?, ?, ?, ?)", (sensor_id, epoch, kind, first, last))
+
+
+def rows_of(control: sqlite3.Connection, sensor_id: str, limit: int) -> int:
+    """How many intervals a sensor has, all epochs and kinds together; counts no further than `limit`."""
+    (found,) = control.execute(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM sequence_ranges WHERE sensor_id = ? LIMIT ?)", (sensor_id, limit)
+    ).fetchone()
+    return int(found)
 
 
 def accounted_to(control: sqlite3.Connection, sensor_id: str, epoch: int, first_seq: int) -> int:

@@ -59,6 +59,16 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     """,
     """
+    -- A sensor's keys; sensor_id is the id of the first one. See keys.py.
+    CREATE TABLE sensor_keys (
+        key_id TEXT PRIMARY KEY, sensor_id TEXT NOT NULL REFERENCES sensors, issued_ns INTEGER NOT NULL,
+        certificate BLOB, not_after_ns INTEGER, first_used_ns INTEGER, ends_ns INTEGER
+    ) STRICT;
+    CREATE INDEX keys_of_sensor ON sensor_keys (sensor_id);
+    INSERT INTO sensor_keys SELECT sensor_id, sensor_id, enrolled_ns, certificate, cert_not_after_ns, enrolled_ns, NULL
+        FROM sensors;
+    """,
+    """
     -- What a TPM was asked, until it answers or the time is over; `secret_sha256`: only the TPM gets the secret.
     CREATE TABLE challenges (
         challenge_id TEXT PRIMARY KEY, token_id TEXT NOT NULL REFERENCES tokens, secret_sha256 BLOB NOT NULL,

@@ -38,7 +38,7 @@ from collector_client.store.connect import (
     open_month,
     translated,
 )
-from collector_client.store.errors import UnknownSensorError
+from collector_client.store.errors import TooScatteredError, UnknownSensorError
 from collector_client.store.model import BatchToStore, Loss, Rejected, Stored, StoredEvent
 
 
@@ -53,6 +53,7 @@ class Writer:
         self._month: tuple[str, sqlite3.Connection] | None = None
         self._behind = True
         self._mutex = threading.Lock()
+        self._max_rows = ranges.MAX_ROWS
 
     @classmethod
     def open(cls, directory: Path, clock: Clock) -> Writer:
@@ -186,6 +187,7 @@ class Writer:
                 + [(batch_id, ranges.LOST, loss.first_seq, loss.last_seq, loss.reason) for loss in lost],
             )
             self._apply(alerts, batch_id)
+            self._check_scatter(batch.sensor_id)
         reached = ranges.accounted_to(self._control, *key, batch.first_seq)
         return Stored(
             accepted_to=reached,
@@ -194,6 +196,17 @@ class Writer:
             duplicates=len(known),
             conflicts=tuple(sorted(item.seq for item in conflicts if item.seq is not None)),
         )
+
+    def _check_scatter(self, sensor_id: str) -> None:
+        """After a batch was applied: undo it all where it made the sensor's numbers too scattered to keep.
+
+        Not done by `_catch_up`: what a month has committed is applied whatever it is.
+        """
+        if ranges.rows_of(self._control, sensor_id, self._max_rows + 1) > self._max_rows:
+            raise TooScatteredError(
+                f"{sensor_id}: more than {self._max_rows} intervals of numbers",
+                advice="find why the sensor begins new epochs or leaves numbers out, then give it a new key",
+            )
 
     def _new_losses(self, batch: BatchToStore) -> list[Loss]:
         """The declared losses without the numbers that were declared before, here or earlier."""

@@ -7,6 +7,7 @@ sees.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -85,7 +86,26 @@ def test_a_rule_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_rule_file_that_is_not_there(tmp_path: Path) -> None:
-    told(vedette("rules", "check", tmp_path / "absent.rules"), 2, ["absent.rules", "vedette rules check"])
+    told(vedette("rules", "check", tmp_path / "absent.rules"), 2, ["absent.rules", "paths of the rules"])
+
+
+def test_a_folder_without_rules(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing for a sensor", encoding="utf-8")
+    told(vedette("rules", "check", tmp_path), 2, [str(tmp_path), "no rule came", "*.rules"])
+
+
+def test_a_mistyped_command_is_told_what_was_meant() -> None:
+    told(vedette("repaly", "x.pcap"), 2, ["did you mean replay?", "vedette --help"])
+    told(vedette("rules", "chek"), 2, ["did you mean check?", "vedette rules --help"])
+
+
+def test_no_command_shows_the_commands_and_the_exit_codes() -> None:
+    told(vedette(), 2, ["enroll", "replay", "exit codes:"])
+    told(vedette("rules"), 2, ["check"])
+
+
+def test_a_replay_without_alerts_is_not_silent() -> None:
+    told(vedette("replay", PCAPS / "http-probe.pcap", "--rules", os.devnull), 0, ["0 alerts from", "with 0 rules"])
 
 
 def test_a_variable_that_means_nothing() -> None:

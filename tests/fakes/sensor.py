@@ -12,7 +12,7 @@ import http.client
 import json
 import ssl
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,11 @@ from cryptography.hazmat.primitives.serialization import (
 from appliance.wire import session, snml
 from appliance.wire.enrollment import (
     CACERTS_PATH,
+    RECOVER_PATH,
     SIMPLEENROLL_PATH,
     SIMPLEREENROLL_PATH,
     EnrollmentToken,
+    RecoveryRequest,
     ca_pin,
     encode_base64,
     sensor_id,
@@ -93,21 +95,22 @@ def pack(body: bytes, encoding: session.ContentEncoding) -> bytes:
     return zstandard.compress(body) if encoding == "zstd" else body
 
 
+def key_id(key: ec.EllipticCurvePrivateKey) -> str:
+    """The name that a key gives."""
+    return sensor_id(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
 class FakeSensor:
-    """One box: its key stays, its certificate and its connection may change."""
+    """One box: its name is its first key's, its certificate and its connection may change."""
 
     def __init__(self, address: str, key: ec.EllipticCurvePrivateKey | None = None) -> None:
         self.host, _, port = address.rpartition(":")
         self.port = int(port)
         self.key = key or ec.generate_private_key(ec.SECP256R1())
+        self.sensor_id = key_id(self.key)
         self.certificate: bytes | None = None
         self.ca_pem = b""
         self._connection: http.client.HTTPSConnection | None = None
-
-    @property
-    def sensor_id(self) -> str:
-        """The name that its key gives it."""
-        return sensor_id(self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
     def csr(self, key: Any = None) -> bytes:
         """A certificate request, base64."""
@@ -137,6 +140,30 @@ class FakeSensor:
         """Ask for a later certificate with the one at hand, and keep it."""
         headers = {"Content-Type": "application/pkcs10"}
         return self._keep(self.request("POST", SIMPLEREENROLL_PATH, csr or self.csr(), headers))
+
+    def renew_key(self) -> Answer:
+        """Ask for a certificate for a new key, and use both when they come."""
+        fresh = ec.generate_private_key(ec.SECP256R1())
+        answer = self.renew(self.csr(fresh))
+        if answer.status == 200:
+            self.key = fresh
+        return answer
+
+    def recovery(self, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+        """A recovery request for `key`, signed by the present key or by another."""
+        asked = RecoveryRequest(self.sensor_id, key_id(self.key), base64.b64decode(self.csr(key)))
+        proof = (signer or self.key).sign(asked.statement(), ec.ECDSA(hashes.SHA256()))
+        return replace(asked, proof_der=proof).to_json()
+
+    def recover(self, body: bytes | None = None) -> Answer:
+        """Ask for a certificate for a new key over TLS without a client certificate, and use both when they come."""
+        fresh = ec.generate_private_key(ec.SECP256R1())
+        self.disconnect()
+        self.certificate = None
+        answer = self._keep(self.request("POST", RECOVER_PATH, body or self.recovery(fresh)))
+        if answer.status == 200 and body is None:
+            self.key = fresh
+        return answer
 
     def _keep(self, answer: Answer) -> Answer:
         if answer.status == 200:

@@ -15,7 +15,7 @@ fn main() {
     }
     let Some(folder) = folder_of_libhs() else {
         println!(
-            "cargo:error=neither libhs.so nor libhs.a was found under /usr/lib or /usr/local/lib; install libvectorscan-dev, set \
+            "cargo::error=neither libhs.so nor libhs.a was found under /usr/lib or /usr/local/lib; install libvectorscan-dev, set \
              VEDETTE_LIBHS_DIR, or build with --no-default-features"
         );
         return;

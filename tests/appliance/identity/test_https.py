@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -191,6 +192,37 @@ def test_an_answer_that_is_cut_short_too_long_or_no_http_is_named(
 ) -> None:
     with pytest.raises(error):
         ask(serve(authority.server(tmp_path), [answer]), trust)
+
+
+@pytest.mark.parametrize(
+    "drop", [b"HTTP/1.1 100 Continue\r\n\r\n", b"H", b"\r\n"], ids=["interim answers", "one byte at a time", "lines"]
+)
+def test_an_answer_that_never_ends_does_not_hold_the_sensor(
+    authority: Authority, trust: ssl.SSLContext, tmp_path: Path, drop: bytes
+) -> None:
+    """Each byte comes well within the timeout: only a deadline for the whole answer helps."""
+    context = authority.server(tmp_path)
+    gone = threading.Event()
+
+    def dribble(listener: socket.socket) -> None:
+        plain, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as sock:
+            sock.recv(65536)
+            if drop == b"\r\n":
+                sock.sendall(b"HTTP/1.1 200 OK\r\nX: y\r\n")
+                drop_now = b"z"
+            else:
+                drop_now = drop
+            while not gone.wait(0.01):
+                sock.sendall(drop_now)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=dribble, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(NotReachableError, match="no answer in time"):
+            ask(CollectorUrl("127.0.0.1", listener.getsockname()[1]), trust, timeout_s=0.5)
+        gone.set()
+        thread.join(20)
 
 
 def test_a_chunked_answer_is_read_whole(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.wire.enrollment import (
     EnrollmentToken,
+    RecoveryRequest,
     ca_pin,
     decode_base64,
     encode_base64,
@@ -73,3 +76,28 @@ def test_base64_survives_line_breaks_anywhere(der: bytes) -> None:
 def test_what_is_no_base64_is_refused(body: bytes) -> None:
     with pytest.raises(SessionError):
         decode_base64("body", body, 1000)
+
+
+def test_a_recovery_request_survives_the_way() -> None:
+    asked = RecoveryRequest("s-" + "a" * 20, "s-" + "b" * 20, b"\x30" * 300, b"\x31" * 71)
+    assert RecoveryRequest.from_json(asked.to_json()) == asked
+    other = RecoveryRequest("s-" + "a" * 20, "s-" + "b" * 20, b"\x30" * 301, b"\x31" * 71)
+    assert asked.statement() != other.statement()
+
+
+@given(st.binary(max_size=2000))
+def test_no_bytes_break_the_recovery_parser_otherwise_than_by_name(data: bytes) -> None:
+    try:
+        RecoveryRequest.from_json(data)
+    except SessionError:
+        return
+
+
+@pytest.mark.parametrize(
+    "changed", [{"sensor": "S-1"}, {"key": "s-1"}, {"request": "?"}, {"proof": ""}, {"proof": "A" * 400}, {"key": None}]
+)
+def test_a_recovery_request_with_a_field_of_another_form_is_refused(changed: dict[str, str | None]) -> None:
+    good = {"sensor": "s-" + "a" * 20, "key": "s-" + "b" * 20, "request": "MDA=", "proof": "MDA="}
+    RecoveryRequest.from_json(json.dumps(good).encode())
+    with pytest.raises(SessionError):
+        RecoveryRequest.from_json(json.dumps(good | changed).encode())

@@ -259,6 +259,36 @@ def test_a_backup_with_a_foreign_name_is_refused(run: Run, tmp_path: Path) -> No
         assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize("words", [(), ("sensor",), ("token",), ("token", "nwe"), ("alerts", "--limit", "many")])
+def test_a_wrong_command_line_ends_with_2_and_says_where_help_is(
+    capsys: pytest.CaptureFixture[str], words: Any
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "--help explains" in err or "show this help message" in err
+    assert ("did you mean" in err) == (words in {("sensor",), ("token", "nwe")})
+
+
+@pytest.mark.parametrize(
+    "words", [("sensors", "DIR"), ("alerts", "DIR"), ("token", "list", "DIR"), ("verify", "DIR"), ("serve", "DIR")]
+)
+def test_a_folder_that_is_no_collector_is_the_operators_to_mend(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    code, _, err = run(*(tmp_path / "mistyped" if word == "DIR" else word for word in words))
+    assert code == 2
+    assert "vedette-collector init" in err
+
+
+def test_init_on_a_file_says_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    code, _, err = run("init", tmp_path / "f")
+    assert code == 2
+    assert "a file came, a folder was allowed" in err
+
+
 def test_every_command_has_examples_and_exit_codes() -> None:
     def walk(parser: Any) -> Iterator[Any]:
         children = [

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.wire import session
 from appliance.wire.session import BatchHeader, ContentEncoding, Loss
-from collector_client.store import StoreBusyError
+from collector_client.store import StoreBusyError, ranges
 from collector_client.store.connect import month_of
 from tests.collector_client.harness import Collector
 from tests.fakes.sensor import NOON_NS, document, event
@@ -116,6 +116,24 @@ def test_other_content_under_a_stored_number_is_a_fork(collector: Collector) -> 
     assert (answer.status, answer.code) == (409, "SEQUENCE_FORK")
     assert "(2)" in answer.refusal.came
     assert collector.alerts("SELECT seq, msg FROM alerts ORDER BY seq") == [(1, "probe"), (2, "probe"), (3, "probe")]
+
+
+def test_a_sensor_that_scatters_its_numbers_is_refused_before_they_fill_the_store(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Intervals outlive the months' files, so they are the one thing that only ever grows."""
+    monkeypatch.setattr(ranges, "MAX_ROWS", 20)
+    collector.stop()
+    collector.start()
+    sensor, neighbour = collector.sensor(), collector.sensor()
+    statuses = [sensor.send([event(1, epoch=epoch)], epoch=epoch).status for epoch in range(1, 31)]
+    assert statuses == [200] * 10 + [409] * 20
+    losses = tuple(Loss(number, number, "spool-full") for number in range(10, 100, 2))
+    answer = sensor.send([event(2, epoch=1)], epoch=1, losses=losses)
+    assert (answer.status, answer.code) == (409, "SEQUENCE_SCATTERED")
+    assert collector.control("SELECT COUNT(*) FROM sequence_ranges") == [(20,)]
+    assert sensor.send([event(2, epoch=1)], epoch=1).receipt.stored_to == 2, "what goes on in order is taken"
+    assert neighbour.send([event(1)]).status == 200
 
 
 def test_two_boxes_with_one_key_are_found_out(collector: Collector) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from appliance.wire import session
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer, HostHealth, SpoolHealth
 from appliance.wire.session import ConfigAnswer
 from collector_client.config import Config
-from collector_client.ingest.quota import Quota
+from collector_client.ingest.quota import Quota, network_of
 from collector_client.store import query
 from collector_client.store.reader import Reader
 from tests.collector_client.harness import Collector
@@ -122,6 +123,36 @@ def test_the_quota_refuses_before_the_body_is_read(narrow: Collector) -> None:
     header = session.BatchHeader(7, 21, 30, "0" * 64)
     assert sensor.send_document(b"not even XML", header).code == "SENSOR_QUOTA"
     assert narrow.alerts("SELECT COUNT(*) FROM quarantine") == [(0,)]
+
+
+def test_a_body_without_a_length_pays_for_its_bytes_all_the_same(narrow: Collector) -> None:
+    sensor = narrow.sensor()
+    header = session.BatchHeader(7, 1, 1, "0" * 64)
+    pieces = iter([b"<broken>" * 8192] * 3)  # an iterator travels chunked: no Content-Length
+    assert sensor.post_batch(cast("bytes", pieces), header.to_headers()).status == 400
+    assert sensor.send([event(1)]).code == "SENSOR_QUOTA"
+
+
+def test_large_heartbeats_pay_for_their_bytes(narrow: Collector) -> None:
+    sensor = narrow.sensor()
+    filler = BEAT.to_json()[:-1] + b" " * 60_000 + b"}"
+    assert [sensor.heartbeat(filler).status for _ in range(3)] == [200, 429, 429]
+
+
+def test_the_addresses_of_one_ipv6_network_count_together() -> None:
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") != network_of("192.0.2.2")
+    assert network_of("fe80::1%eth0") == "fe80::/64"
+
+
+def test_a_path_cannot_write_lines_or_escapes_into_the_log(
+    collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "vedette.ingest"):
+        assert collector.sensor().request("GET", "/%1b%5b2J%0aenrolled%20a%20key").status == 404
+    (line,) = [record.getMessage() for record in caplog.records if "PATH" in record.getMessage()]
+    assert line.isprintable()
+    assert "enrolled a key" in line
 
 
 steps = st.lists(st.tuples(st.floats(0, 100), st.integers(1, 80)), max_size=40)

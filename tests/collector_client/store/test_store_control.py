@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from collector_client.store import Control, StoreError, UnknownSensorError, audit, heartbeats, sensors, tenants, tokens
+from collector_client.store import (
+    Control,
+    NoStoreError,
+    StoreError,
+    UnknownSensorError,
+    audit,
+    heartbeats,
+    sensors,
+    tenants,
+    tokens,
+)
 from collector_client.store.connect import open_control
 from collector_client.store.errors import ConflictError
 from collector_client.store.schema import CONTROL_MIGRATIONS
@@ -140,7 +150,7 @@ def test_a_store_is_not_made_over_another(control: Control, tmp_path: Path) -> N
 
 
 def test_a_missing_store_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no such store") as caught:
+    with pytest.raises(NoStoreError, match="no such store") as caught:
         Control.open(tmp_path)
     assert "vedette-collector init" in caught.value.advice
 

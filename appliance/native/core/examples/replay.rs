@@ -1,5 +1,5 @@
 //! Replays capture files one by one, each from a fresh start, and prints one line per alert, tab-separated:
-//! `replay [--list] [--cache DIR] [--var NAME=VALUE]... --rules PATH [--rules PATH]... FILE...`
+//! `replay [--list] [--cache DIR] [--matcher NAME] [--var NAME=VALUE]... --rules PATH [--rules PATH]... FILE...`
 //!
 //! Lines: `rule GID SID` for each loaded rule (with `--list`), `refused SID KEYWORD REASON`, `file PATH`,
 //! `alert GID SID PROTO SRC SPORT DST DPORT`, `done PACKETS CPU_MS`.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use vedette_core::capture::file::{CaptureFile, Step};
 use vedette_core::decode::{Config, Decoded, Decoder};
 use vedette_core::detect::Detector;
+use vedette_core::prefilter::MatcherKind;
 use vedette_core::rule::{Options, RuleSet, Variables};
 use vedette_core::worker::{Worker, WorkerConfig};
 
@@ -28,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match argument.as_str() {
             "--list" => list = true,
             "--cache" => options.cache_dir = Some(PathBuf::from(value()?)),
+            "--matcher" => options.matcher = Some(MatcherKind::parse(&value()?)?),
             "--rules" => rules.push(PathBuf::from(value()?)),
             "--var" => {
                 let text = value()?;

@@ -96,8 +96,8 @@ pub trait Transaction {
     fn buffer_count(&self, id: BufferId) -> usize;
     /// The `index`-th buffer of this kind.
     fn buffer(&self, id: BufferId, index: usize) -> Option<&[u8]>;
-    /// Facts for the analyst as (field, value), e.g. ("http.host", ...), ("http.url", ...), ("http.method", ...),
-    /// ("http.user_agent", ...), ("http.status", ...), ("dns.rrname", ...), ("dns.rrtype", ...). Bytes as seen.
+    /// Facts for the analyst as (field, value), fields such as `http.host`, `http.url`, `http.method`, `http.user_agent`,
+    /// `http.status`, `dns.rrname`, `dns.rrtype`. Bytes as seen.
     fn facts(&self) -> Vec<(&'static str, Vec<u8>)>;
     /// Scratch space where detection keeps its candidates for later stages; see `detect`.
     fn scratch(&mut self) -> &mut TxScratch;

@@ -180,6 +180,8 @@ const HTTP: &[(&str, Buffers, bool)] = &[
     (r#"content:"id="; http_uri; content:"/admin"; http_uri; distance:0;"#, GET, false),
     (r#"uricontent:"login.php"; nocase; pcre:"/ID=\d+$/Ui";"#, GET, true),
     (r#"uricontent:"login.php"; pcre:"/ID=\d+$/U";"#, GET, false),
+    (r#"uricontent:"login.php"; isdataat:4,relative;"#, GET, true),
+    (r#"uricontent:"login.php"; isdataat:400,relative;"#, GET, false),
     (r#"http.uri; content:"login.php"; pcre:"/^id=\d/R"; http.user_agent; content:"evil";"#, GET, false),
     (r#"http.uri; content:"login.php"; pcre:"/^\?id=\d/R"; http.user_agent; content:"evil";"#, GET, true),
     (r#"http.user_agent; content:!"evil";"#, GET, false),

@@ -12,7 +12,6 @@ use crate::inspect::{AppProto, Direction, FlowScratch, FlowView, Transaction, Tr
 use crate::prefilter::Scratch;
 use crate::rule::model::Rule;
 use crate::rule::plan::groups::{Group, Patterns};
-use crate::rule::plan::pattern::HEAD_BYTES;
 use crate::rule::RuleSet;
 use std::sync::Arc;
 
@@ -112,9 +111,10 @@ impl Detector {
 
     /// Adds the programs of `group` that `block`, which begins at `base` of its stream, makes candidates.
     pub(super) fn scan(&mut self, group: &Group, block: &[u8], base: u64) {
+        group.places.scan(block, base, &mut self.candidates);
         self.scan_patterns(&group.anywhere, block);
-        if base < HEAD_BYTES as u64 && group.head.set.is_some() {
-            let head = HEAD_BYTES - base as usize;
+        if base < group.head_bytes as u64 {
+            let head = group.head_bytes - base as usize;
             self.scan_patterns(&group.head, &block[..head.min(block.len())]);
         }
     }

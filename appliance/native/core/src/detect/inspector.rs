@@ -105,7 +105,7 @@ impl Inspector for Detector {
         }
         let candidates = self.take_candidates();
         for &program in &candidates {
-            self.judge_packet(program, packet, &context, flow.as_deref_mut());
+            self.judge_packet(&set, program, packet, &context, flow.as_deref_mut());
         }
         self.candidates = candidates;
         self.candidates.clear();
@@ -152,7 +152,7 @@ impl Inspector for Detector {
         let candidates = self.take_candidates();
         let until = window.base_offset + window.data.len() as u64;
         for &program in &candidates {
-            let waits = self.judge_stream(program, &window, &context, flow);
+            let waits = self.judge_stream(&set, program, &window, &context, flow);
             let known = waiting.iter().position(|&(other, way, _)| other == program && way == direction);
             match (waits, known) {
                 (true, None) => {
@@ -210,7 +210,7 @@ impl Inspector for Detector {
                 notes.candidates.push(program);
             } else if way == Some(direction)
                 && !notes.alerted.contains(&rule)
-                && self.judge_transaction(program, &context, flow, tx)
+                && self.judge_transaction(&set, program, &context, flow, tx)
             {
                 notes.alerted.push(rule);
             }

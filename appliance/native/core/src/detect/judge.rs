@@ -10,18 +10,18 @@ use crate::rule::check::Window;
 use crate::rule::keyword::flowbits::FlowBit;
 use crate::rule::model::Rule;
 use crate::rule::plan::{Program, Scope};
-use std::sync::Arc;
+use crate::rule::RuleSet;
 
 impl Detector {
     /// Judges a candidate against a packet.
     pub(super) fn judge_packet(
         &mut self,
+        set: &RuleSet,
         program: u32,
         packet: &Packet<'_>,
         context: &Context<'_>,
         mut flow: Option<&mut FlowView<'_>>,
     ) {
-        let set = Arc::clone(&self.set);
         let program = set.plan.programs[program as usize];
         let rule = &set.rules[program.rule as usize];
         let payload = match program.scope {
@@ -64,12 +64,12 @@ impl Detector {
     /// Judges a candidate against a stream window; says whether it waits for more bytes.
     pub(super) fn judge_stream(
         &mut self,
+        set: &RuleSet,
         program: u32,
         window: &StreamWindow<'_>,
         context: &Context<'_>,
         flow: &mut FlowView<'_>,
     ) -> bool {
-        let set = Arc::clone(&self.set);
         let Program { rule: index, scope, filtered, .. } = set.plan.programs[program as usize];
         let rule = &set.rules[index as usize];
         let half = scope == Scope::PayloadHalf;
@@ -105,12 +105,12 @@ impl Detector {
     /// Judges a candidate against a transaction.
     pub(super) fn judge_transaction(
         &mut self,
+        set: &RuleSet,
         program: u32,
         context: &Context<'_>,
         flow: &mut FlowView<'_>,
         tx: &dyn Transaction,
     ) -> bool {
-        let set = Arc::clone(&self.set);
         let program = set.plan.programs[program as usize];
         let rule = &set.rules[program.rule as usize];
         if !self.admits(rule, context, Some(flow)) {

@@ -43,6 +43,8 @@ pub struct Draft<'a> {
     sticky: Option<usize>,
     /// Chain of the last content.
     last_content: Option<usize>,
+    /// Chain of the last check of any kind.
+    last_check: Option<usize>,
     /// `flow`
     pub flow: FlowNeeds,
     /// `flowbits`
@@ -84,6 +86,7 @@ impl<'a> Draft<'a> {
             chains: Vec::new(),
             sticky: None,
             last_content: None,
+            last_check: None,
             flow: FlowNeeds::default(),
             flowbits: Vec::new(),
             threshold: None,
@@ -154,6 +157,7 @@ impl<'a> Draft<'a> {
             return Err(format!("a rule may have {MAX_CHECKS} checks"));
         }
         self.chains[chain].checks.push(check);
+        self.last_check = Some(chain);
         Ok(())
     }
 
@@ -175,6 +179,19 @@ impl<'a> Draft<'a> {
         let chain = match buffer {
             Some(buffer) => self.chain_of(buffer),
             None => self.current(),
+        };
+        self.push(chain, Check::Other(check))
+    }
+
+    /// Adds a check to the open sticky buffer. Without one, a `relative` check goes to the buffer of the check it counts from,
+    /// which may have been named after it (`uricontent`, `http_uri`), and any other to the payload.
+    ///
+    /// # Errors
+    /// The rule has too many checks.
+    pub fn add_placed_check(&mut self, check: Box<dyn BufferCheck>, relative: bool) -> Result<(), String> {
+        let chain = match (self.sticky, self.last_check) {
+            (None, Some(last)) if relative => last,
+            _ => self.current(),
         };
         self.push(chain, Check::Other(check))
     }
@@ -209,6 +226,7 @@ impl<'a> Draft<'a> {
         let to = self.chain_of(buffer);
         self.chains[to].checks.push(check);
         self.last_content = Some(to);
+        self.last_check = Some(to);
         Ok(())
     }
 }

@@ -60,7 +60,8 @@ pub struct RuleSet {
 
 struct Loaded {
     rule: Rule,
-    text: String,
+    /// SHA-256 of its text: all that the set's digest needs.
+    digest: [u8; 32],
     file: Arc<str>,
     line: u32,
 }
@@ -71,14 +72,15 @@ impl RuleSet {
     /// # Errors
     /// A path cannot be read, or the matcher fails. A rule that is wrong is no error: it is refused by name.
     pub fn load(paths: &[PathBuf], variables: &Variables, options: &Options) -> Result<Self> {
-        let mut texts = Vec::new();
+        let mut reader = Reader::default();
         for path in paths {
             for file in files_of(path)? {
+                // One file at a time: a set's text is several times as large as what is kept of it.
                 let bytes = std::fs::read(&file).map_err(|source| Error::File { path: file.clone(), source })?;
-                texts.push((file.display().to_string(), bytes));
+                reader.read(&file.display().to_string(), &bytes, variables);
             }
         }
-        Self::from_texts(texts.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())), variables, options)
+        reader.finish(variables, options)
     }
 
     /// The same from texts in memory, each with the name to show.
@@ -90,50 +92,62 @@ impl RuleSet {
         variables: &Variables,
         options: &Options,
     ) -> Result<Self> {
-        let (mut ends, mut shared) = (EndTables::default(), Shared::default());
-        let mut loaded: Vec<Loaded> = Vec::new();
-        let mut refused = Vec::new();
-        let mut by_sid: HashMap<(u32, u32), usize> = HashMap::new();
+        let mut reader = Reader::default();
         for (name, bytes) in texts {
-            let file: Arc<str> = name.into();
-            for line in logical_lines(bytes) {
-                let rule = match parse::rule(&line.text, variables, &mut ends, &mut shared) {
-                    Ok(rule) => rule,
-                    Err(reason) => {
-                        refused.push(refusal(&file, line.number, reason));
-                        continue;
-                    }
-                };
-                let fresh = Loaded { rule, text: line.text, file: Arc::clone(&file), line: line.number };
-                let key = (fresh.rule.info.gid, fresh.rule.info.sid);
-                match by_sid.get(&key) {
-                    None => {
-                        by_sid.insert(key, loaded.len());
-                        loaded.push(fresh);
-                    }
-                    Some(&at) => {
-                        let newer = fresh.rule.info.rev > loaded[at].rule.info.rev;
-                        let (kept, dropped) = if newer {
-                            let dropped = std::mem::replace(&mut loaded[at], fresh);
-                            (&loaded[at], dropped)
-                        } else {
-                            (&loaded[at], fresh)
-                        };
-                        refused.push(duplicate(kept, &dropped));
-                    }
-                }
-            }
+            reader.read(name, bytes, variables);
         }
-        order(&mut loaded, shared.bits.len());
-        let digest = digest(&loaded, variables);
-        let rules: Vec<Rule> = loaded.into_iter().map(|loaded| loaded.rule).collect();
-        let plan = Plan::build(&rules, &ends, options)?;
-        Ok(Self { rules, refused, digest, bits: shared.bits, ends, plan })
+        reader.finish(variables, options)
     }
 
     /// Name of the matcher that serves this set.
     pub fn matcher_name(&self) -> &'static str {
         self.plan.matcher.name()
+    }
+}
+
+/// A set while its files are read.
+#[derive(Default)]
+struct Reader {
+    ends: EndTables,
+    shared: Shared,
+    loaded: Vec<Loaded>,
+    refused: Vec<Refusal>,
+    by_sid: HashMap<(u32, u32), usize>,
+}
+
+impl Reader {
+    fn read(&mut self, name: &str, bytes: &[u8], variables: &Variables) {
+        let file: Arc<str> = name.into();
+        for line in logical_lines(bytes) {
+            match parse::rule(&line.text, variables, &mut self.ends, &mut self.shared) {
+                Ok(rule) => {
+                    let digest = Sha256::digest(&line.text).into();
+                    self.add(Loaded { rule, digest, file: Arc::clone(&file), line: line.number });
+                }
+                Err(reason) => self.refused.push(refusal(&file, line.number, reason)),
+            }
+        }
+    }
+
+    /// Of two rules with one number the higher revision stays, as in Suricata.
+    fn add(&mut self, fresh: Loaded) {
+        let key = (fresh.rule.info.gid, fresh.rule.info.sid);
+        let Some(&at) = self.by_sid.get(&key) else {
+            self.by_sid.insert(key, self.loaded.len());
+            self.loaded.push(fresh);
+            return;
+        };
+        let newer = fresh.rule.info.rev > self.loaded[at].rule.info.rev;
+        let dropped = if newer { std::mem::replace(&mut self.loaded[at], fresh) } else { fresh };
+        self.refused.push(duplicate(&self.loaded[at], &dropped));
+    }
+
+    fn finish(mut self, variables: &Variables, options: &Options) -> Result<RuleSet> {
+        order(&mut self.loaded, self.shared.bits.len());
+        let digest = digest(&self.loaded, variables);
+        let rules: Vec<Rule> = self.loaded.into_iter().map(|loaded| loaded.rule).collect();
+        let plan = Plan::build(&rules, &self.ends, options)?;
+        Ok(RuleSet { rules, refused: self.refused, digest, bits: self.shared.bits, ends: self.ends, plan })
     }
 }
 
@@ -210,8 +224,7 @@ fn digest(loaded: &[Loaded], variables: &Variables) -> String {
         hasher.update(format!("{name}={value}\n"));
     }
     for rule in loaded {
-        hasher.update(&rule.text);
-        hasher.update(b"\n");
+        hasher.update(rule.digest);
     }
     crate::prefilter::hexadecimal(&hasher.finalize())
 }

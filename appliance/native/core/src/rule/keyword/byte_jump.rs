@@ -83,5 +83,6 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
             _ => return Err(wrong()),
         }
     }
-    draft.add_check(None, Box::new(jump))
+    let relative = jump.field.relative;
+    draft.add_placed_check(Box::new(jump), relative)
 }

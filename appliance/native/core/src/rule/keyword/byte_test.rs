@@ -85,5 +85,6 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
         None => value.parse(),
     };
     let value = number.map_err(|_| format!("`{value}` is no number"))?;
-    draft.add_check(None, Box::new(ByteTest { field, negated, operator, value }))
+    let relative = field.relative;
+    draft.add_placed_check(Box::new(ByteTest { field, negated, operator, value }), relative)
 }

@@ -14,7 +14,9 @@ struct Dsize(Compare);
 
 impl PacketCheck for Dsize {
     fn holds(&self, packet: &Packet<'_>) -> bool {
-        self.0.holds(packet.payload.len() as u64)
+        // As Suricata has it, `!N` is a statement about a payload: where there is none, it does not hold.
+        let not_empty = !matches!(self.0, Compare::Not(_)) || !packet.payload.is_empty();
+        not_empty && self.0.holds(packet.payload.len() as u64)
     }
 }
 

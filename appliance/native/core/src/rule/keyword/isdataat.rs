@@ -51,5 +51,6 @@ fn parse(draft: &mut Draft<'_>, value: Value<'_>) -> Parsed {
             other => return Err(format!("`{other}` is not supported; allowed are relative and rawbytes")),
         }
     }
-    draft.add_check(None, Box::new(IsDataAt { position: usize::from(position), negated, relative }))
+    let check = Box::new(IsDataAt { position: usize::from(position), negated, relative });
+    draft.add_placed_check(check, relative)
 }

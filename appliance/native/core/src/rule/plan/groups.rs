@@ -1,7 +1,8 @@
 //! Programs that are looked for together: one set of patterns, which programs each pattern stands for, and the programs
 //! without a pattern. For payloads, groups by the ports that narrow rules name.
 
-use super::pattern::FastPattern;
+use super::pattern::{FastPattern, Place};
+use super::places::{Places, PlacesBuilder};
 use crate::prefilter::{Pattern, PatternSet};
 use crate::rule::header::EndTables;
 use crate::rule::model::Rule;
@@ -12,8 +13,12 @@ use std::collections::BTreeMap;
 pub struct Group {
     /// Patterns that may be anywhere.
     pub anywhere: Patterns,
-    /// Patterns that lie in the first [`super::pattern::HEAD_BYTES`].
+    /// Patterns that lie in the first `head_bytes`.
     pub head: Patterns,
+    /// Where the last of these ends at most.
+    pub head_bytes: usize,
+    /// Patterns that are compared in their place.
+    pub places: Places,
     /// Programs without a pattern: always candidates.
     pub always: Vec<u32>,
 }
@@ -54,7 +59,7 @@ impl Patterns {
 impl Group {
     /// Whether it has no program at all.
     pub fn is_empty(&self) -> bool {
-        self.anywhere.set.is_none() && self.head.set.is_none() && self.always.is_empty()
+        self.anywhere.set.is_none() && self.head.set.is_none() && self.places.is_empty() && self.always.is_empty()
     }
 }
 
@@ -63,6 +68,8 @@ impl Group {
 pub struct GroupBuilder {
     anywhere: BTreeMap<Pattern, Vec<u32>>,
     head: BTreeMap<Pattern, Vec<u32>>,
+    head_bytes: usize,
+    places: PlacesBuilder,
     always: Vec<u32>,
 }
 
@@ -74,14 +81,27 @@ impl GroupBuilder {
             return;
         };
         let nocase = pattern.nocase && pattern.bytes.iter().any(u8::is_ascii_alphabetic);
-        let patterns = if pattern.head { &mut self.head } else { &mut self.anywhere };
-        patterns.entry(Pattern { bytes: pattern.bytes.clone(), nocase }).or_default().push(program);
+        let bytes = Pattern { bytes: pattern.bytes.clone(), nocase };
+        match pattern.place {
+            Place::Anywhere => self.anywhere.entry(bytes).or_default().push(program),
+            Place::Head { end } => {
+                self.head_bytes = self.head_bytes.max(end as usize);
+                self.head.entry(bytes).or_default().push(program);
+            }
+            Place::At { first, count } => self.places.add(program, first, count, &bytes),
+        }
     }
 
     /// Hands the patterns to the list of sets to compile.
     pub fn finish(self, sets: &mut Vec<PatternSet>) -> Group {
         let anywhere = Patterns::new(self.anywhere, sets);
-        Group { anywhere, head: Patterns::new(self.head, sets), always: self.always }
+        Group {
+            anywhere,
+            head: Patterns::new(self.head, sets),
+            head_bytes: self.head_bytes,
+            places: self.places.finish(),
+            always: self.always,
+        }
     }
 }
 

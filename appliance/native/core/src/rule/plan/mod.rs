@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod groups;
 pub mod pattern;
+pub mod places;
 
 use super::header::EndTables;
 use super::model::{stage_of, Rule};
@@ -15,7 +16,7 @@ use crate::inspect::{AppProto, Direction, Stage};
 use crate::prefilter::{self, Matcher, PatternSet};
 use addresses::AddressTable;
 use groups::{Group, GroupBuilder, PortedBuilder, PortedGroup};
-use pattern::{bound_to_packet_start, choose, Among, FastPattern};
+use pattern::{bound_to_packet_start, choose, Among, FastPattern, Place};
 
 /// Where a program is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,12 @@ impl<'r> Builder<'r> {
         if let Some(pattern) = choose(rule, Among::Buffers) {
             self.programs[program as usize].filtered = true;
             let buffer = pattern.buffer.resolve(direction);
-            self.buffers[buffer as usize].add(program, Some(&FastPattern { head: false, ..pattern }));
+            // Searching a buffer's beginning besides the whole would cost more than it saves.
+            let place = match pattern.place {
+                Place::Head { .. } => Place::Anywhere,
+                place => place,
+            };
+            self.buffers[buffer as usize].add(program, Some(&FastPattern { place, ..pattern }));
         } else if let Some(row) = rule.app.and_then(app_row) {
             self.unfiltered[row][stage as usize].push(program);
         }

@@ -1,14 +1,16 @@
 //! Which content of a rule the prefilter looks for. Only speed depends on the choice.
 
+use super::places::MAX_PLACES;
 use crate::inspect::BufferId;
-use crate::rule::keyword::content::FastPattern as Marked;
+use crate::rule::keyword::content::{Content, FastPattern as Marked};
 use crate::rule::model::{Buffer, Chain, Rule};
 use crate::rule::rarity;
+use std::ops::Range;
 
 const PAYLOAD: Buffer = Buffer::Of(BufferId::Payload);
 const METHOD: Buffer = Buffer::Of(BufferId::HttpMethod);
 
-/// How far into a payload the patterns of `head` groups are looked for.
+/// How far into a payload the patterns of `head` groups are looked for at most.
 pub const HEAD_BYTES: usize = 256;
 
 /// The content the prefilter looks for.
@@ -20,8 +22,27 @@ pub struct FastPattern {
     pub bytes: Vec<u8>,
     /// Upper and lower case count as one.
     pub nocase: bool,
-    /// It lies within the first [`HEAD_BYTES`].
-    pub head: bool,
+    /// Where in it.
+    pub place: Place,
+}
+
+/// Where in its buffer a pattern can stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Anywhere.
+    Anywhere,
+    /// Within the first [`HEAD_BYTES`], and there before `end`.
+    Head {
+        /// Index behind its last possible byte.
+        end: u32,
+    },
+    /// In a few places.
+    At {
+        /// The first index at which it can begin.
+        first: u32,
+        /// How many follow each other.
+        count: u32,
+    },
 }
 
 /// Which chains may give the pattern, and what is wanted of it.
@@ -42,22 +63,23 @@ pub fn choose(rule: &Rule, among: Among) -> Option<FastPattern> {
     let wanted = |chain: &&Chain| (chain.buffer != PAYLOAD) == (among == Among::Buffers);
     for chain in rule.chains.iter().filter(wanted) {
         for content in chain.contents().filter(|content| !content.negated) {
-            let piece = match content.fast {
-                Marked::Chop(offset, length) => {
-                    &content.bytes()[usize::from(offset)..usize::from(offset) + usize::from(length)]
-                }
+            let range = match content.fast {
+                Marked::Chop(offset, length) => usize::from(offset)..usize::from(offset) + usize::from(length),
                 _ => best_piece(content.bytes()),
             };
-            let end = content.depth.map(|depth| depth as usize + content.offset.unwrap_or(0) as usize);
-            let head = !content.relative() && end.is_some_and(|end| end <= HEAD_BYTES);
+            let place = place_of(content, &range);
+            let piece = &content.bytes()[range];
             let score = match (among, content.fast) {
                 // One byte would make a candidate of every packet.
-                (Among::PayloadHead, _) if head && piece.len() > 1 => u64::MAX,
+                (Among::PayloadHead, _) if place != Place::Anywhere && piece.len() > 1 => {
+                    u64::MAX - u64::from(matches!(place, Place::Head { .. }))
+                }
                 (_, Marked::No) => score(piece, content.nocase, chain.buffer),
-                _ => u64::MAX - 1,
+                _ => u64::MAX - 2,
             };
             if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
-                let pattern = FastPattern { buffer: chain.buffer, bytes: piece.to_vec(), nocase: content.nocase, head };
+                let pattern =
+                    FastPattern { buffer: chain.buffer, bytes: piece.to_vec(), nocase: content.nocase, place };
                 best = Some((score, pattern));
             }
         }
@@ -68,13 +90,35 @@ pub fn choose(rule: &Rule, among: Among) -> Option<FastPattern> {
 /// Longest pattern given to the prefilter: more bytes cost memory and hardly filter better.
 pub const MAX_PATTERN_BYTES: usize = 24;
 
-/// The piece of a long content with the rarest bytes.
-fn best_piece(bytes: &[u8]) -> &[u8] {
-    if bytes.len() <= MAX_PATTERN_BYTES {
-        return bytes;
+/// Where the piece of a content can stand.
+fn place_of(content: &Content, piece: &Range<usize>) -> Place {
+    let (Some(depth), false) = (content.depth, content.relative()) else { return Place::Anywhere };
+    let offset = content.offset.unwrap_or(0);
+    let end = depth.saturating_add(offset);
+    match depth.checked_sub(content.bytes().len() as u32) {
+        Some(slack) if slack < MAX_PLACES && end <= u32::from(u16::MAX) => {
+            Place::At { first: offset + piece.start as u32, count: slack + 1 }
+        }
+        _ if end as usize <= HEAD_BYTES => Place::Head { end },
+        _ => Place::Anywhere,
     }
-    let sum = |piece: &[u8]| piece.iter().map(|&byte| u64::from(rarity::rank(byte))).sum::<u64>();
-    bytes.windows(MAX_PATTERN_BYTES).rev().max_by_key(|piece| sum(piece)).unwrap_or(bytes)
+}
+
+/// The piece of a long content with the rarest bytes.
+fn best_piece(bytes: &[u8]) -> Range<usize> {
+    if bytes.len() <= MAX_PATTERN_BYTES {
+        return 0..bytes.len();
+    }
+    let rank = |byte: u8| u64::from(rarity::rank(byte));
+    let mut sum: u64 = bytes[..MAX_PATTERN_BYTES].iter().map(|&byte| rank(byte)).sum();
+    let (mut best, mut start) = (sum, 0);
+    for at in 1..=bytes.len() - MAX_PATTERN_BYTES {
+        sum = sum + rank(bytes[at + MAX_PATTERN_BYTES - 1]) - rank(bytes[at - 1]);
+        if sum > best {
+            (best, start) = (sum, at);
+        }
+    }
+    start..start + MAX_PATTERN_BYTES
 }
 
 /// Higher is rarer. Short patterns and the request method, which every request has, come last.

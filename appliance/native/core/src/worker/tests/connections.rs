@@ -188,7 +188,7 @@ fn a_reset_ends_both_directions_and_what_was_open() {
 }
 
 #[test]
-fn tls_is_looked_at_until_encryption_begins() {
+fn tls_is_looked_at_until_application_data_has_come() {
     let mut w = worker(|_| {});
     let hello = [&[22, 3, 1, 0, 4, 1, 0, 0, 0][..], &[20, 3, 3, 0, 1, 1]].concat();
     let secret = [&[23, 3, 3, 4, 0][..], &[7; 1024]].concat();
@@ -197,7 +197,7 @@ fn tls_is_looked_at_until_encryption_begins() {
         script = script.data(true, &secret);
     }
     script.send(&mut w);
-    assert_eq!(w.inspector().streams[0], hello);
+    assert_eq!(w.inspector().streams[0], [hello, secret].concat());
     assert_eq!((w.counters().stream_bypassed, w.counters().app.tls_flows), (1, 1));
     assert_eq!(w.inspector().in_stream, 21, "packet rules are not given the ciphertext instead");
 }

@@ -1,0 +1,91 @@
+"""The keys of each sensor, one after another: a sensor keeps its id, the id of its first key, for as long as it lives.
+
+    state        issued to it   may speak        may renew   becomes
+    unused       yes            yes, by which it becomes current and ends the one before after the grace
+    current      yes            yes              yes         superseded, when a later key is first used
+    superseded   yes            until its end    no          refused for good
+    (a key issued later than one that was never used ends that one at once: at most one key waits for its first use)
+
+Rules of this file: a key belongs to one sensor for ever, and its row is never deleted, so no certificate that was ever
+issued is judged without knowing what came after it. What states mean is decided here; who may speak is the ingest's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Literal, NamedTuple, TypeAlias
+
+KeyState: TypeAlias = Literal["unused", "current", "superseded", "ended"]
+
+_SELECT = "SELECT key_id, sensor_id, issued_ns, certificate, not_after_ns, first_used_ns, ends_ns FROM sensor_keys"
+
+
+class KeyRecord(NamedTuple):
+    """One key; `certificate` is the DER of the newest one issued to it, `ends_ns` is set once it is superseded."""
+
+    key_id: str
+    sensor_id: str
+    issued_ns: int
+    certificate: bytes | None
+    not_after_ns: int | None
+    first_used_ns: int | None
+    ends_ns: int | None
+
+    def state(self, now_ns: int) -> KeyState:
+        """The table's row."""
+        if self.ends_ns is not None:
+            return "ended" if now_ns >= self.ends_ns else "superseded"
+        return "unused" if self.first_used_ns is None else "current"
+
+
+def find(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
+    """The key of that id (`wire.enrollment.sensor_id` of its SubjectPublicKeyInfo), or None."""
+    row = connection.execute(f"{_SELECT} WHERE key_id = ?", (key_id,)).fetchone()
+    return KeyRecord(*row) if row else None
+
+
+def of_sensor(connection: sqlite3.Connection, sensor_id: str) -> list[KeyRecord]:
+    """Every key of a sensor, oldest first."""
+    rows = connection.execute(f"{_SELECT} WHERE sensor_id = ? ORDER BY issued_ns, key_id", (sensor_id,))
+    return [KeyRecord(*row) for row in rows]
+
+
+def issue(
+    connection: sqlite3.Connection, key_id: str, sensor_id: str, certificate: bytes, not_after_ns: int, now_ns: int
+) -> None:
+    """Keep a certificate just issued: to a new key of the sensor, or anew to a key that it has.
+
+    A key that still waited for its first use ends: what was issued to it is worth nothing from now on.
+    """
+    connection.execute(
+        "UPDATE sensor_keys SET ends_ns = ? WHERE sensor_id = ? AND key_id != ? AND first_used_ns IS NULL"
+        " AND ends_ns IS NULL",
+        (now_ns, sensor_id, key_id),
+    )
+    connection.execute(
+        "INSERT INTO sensor_keys (key_id, sensor_id, issued_ns, certificate, not_after_ns) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (key_id) DO UPDATE SET certificate = excluded.certificate, not_after_ns = excluded.not_after_ns",
+        (key_id, sensor_id, now_ns, certificate, not_after_ns),
+    )
+
+
+def use(connection: sqlite3.Connection, key_id: str, now_ns: int, grace_ns: int) -> str | None:
+    """A key speaks for the first time: it is current, and the one before it ends `grace_ns` from now.
+
+    Returns:
+        The id of the key that it supersedes; None when there was none, or the key had been used before.
+    """
+    changed = connection.execute(
+        "UPDATE sensor_keys SET first_used_ns = ? WHERE key_id = ? AND first_used_ns IS NULL AND ends_ns IS NULL",
+        (now_ns, key_id),
+    ).rowcount
+    if changed == 0:
+        return None
+    (before,) = connection.execute(
+        "SELECT MAX(key_id) FROM sensor_keys WHERE ends_ns IS NULL AND key_id != ?"
+        " AND sensor_id = (SELECT sensor_id FROM sensor_keys WHERE key_id = ?)",
+        (key_id, key_id),
+    ).fetchone()
+    if before is not None:
+        connection.execute("UPDATE sensor_keys SET ends_ns = ? WHERE key_id = ?", (now_ns + grace_ns, before))
+    return None if before is None else str(before)
