@@ -25,7 +25,8 @@ demo: setup ## The main job on this machine: collector, sensor, recorded traffic
 
 .PHONY: test
 test: setup-test ## All tests, from nothing, with the network cut off
-	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --release --locked --offline -p vedette-core --quiet
+	@cd $(NATIVE) && $(CARGO) test --profile tests --locked --offline -p vedette-core --no-run
+	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --profile tests --locked --offline -p vedette-core --quiet
 	@.ci/offline $(PY) -m pytest $(ARGS)
 
 .PHONY: lint
@@ -64,6 +65,13 @@ vectors: setup ## Make the test vectors anew and fail when the tree's differ
 
 .PHONY: ci
 ci: lint test ## What CI runs
+
+.PHONY: wheels
+wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python) and vedette-engine
+	@rm -rf build dist
+	@$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
+	@ls -1 dist
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

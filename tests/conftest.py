@@ -13,11 +13,14 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.fakes.swtpm import DevelopmentCa, Swtpm, fresh
 
 # No test passes or fails by the speed of the machine it runs on.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,3 +65,23 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs captures and rules in ../shared/data")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentCa:
+    """The maker of this session's TPMs."""
+    return DevelopmentCa(tmp_path_factory.mktemp("maker"))
+
+
+@pytest.fixture
+def tpm(tmp_path: Path, maker: DevelopmentCa) -> Iterator[Swtpm]:
+    """A TPM of the test's own."""
+    with fresh(tmp_path / "tpm", maker) as made:
+        yield made
+
+
+@pytest.fixture
+def other_tpm(tmp_path: Path, maker: DevelopmentCa) -> Iterator[Swtpm]:
+    """Another one by the same maker."""
+    with fresh(tmp_path / "other tpm", maker, serial="sn-0002") as made:
+        yield made

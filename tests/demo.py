@@ -13,6 +13,8 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.table import Table
@@ -25,15 +27,20 @@ PCAPS = ROOT / "tests" / "traffic" / "pcaps"
 
 def main() -> int:
     """Run it; returns the exit code."""
-    console = Console()
-    if FOLDER.exists():
-        shutil.rmtree(FOLDER)
+    console = Console(highlight=False)
+    try:
+        if FOLDER.exists():
+            shutil.rmtree(FOLDER)
+        FOLDER.mkdir()
+    except OSError as error:
+        console.print(f"demo: {error.filename}: {error.strerror}\n      remove {FOLDER}", markup=False)
+        return 1
     captures = sorted(PCAPS.glob("*.pcap"))
     loop = Loop(FOLDER, capture=f'files = {json.dumps([str(path) for path in captures])}\nwhen_done = "stay"')
     try:
-        with console.status("making a collector and enrolling a sensor with a one-time token"):
+        with step(console, "making a collector and enrolling a sensor with a one-time token"):
             loop.prepare()
-        with console.status(f"{len(captures)} recorded captures through the engine"):
+        with step(console, f"{len(captures)} recorded captures through the engine, alerts to the collector"):
             loop.sensor.start()
             status = wait_until_delivered(loop)
         alerts = loop.alerts()
@@ -45,19 +52,36 @@ def main() -> int:
             f"\nKey of this sensor: [yellow]{alerts[0]['assurance'] if alerts else 'unknown'}[/]"
             " (a file; a hardware key is what the product is made for)."
         )
-        console.print(f"The page: [bold]{loop.page}[/]")
-        if sys.stdout.isatty():
-            console.print("Both keep running; Ctrl-C ends them.")
-            try:
-                loop.sensor.wait(7 * 24 * 3600)
-            except KeyboardInterrupt:
-                console.print("ending")
-        return 0 if accepted == len(alerts) > 0 else 1
+        done = 0 if accepted == len(alerts) > 0 else 1
+        if not sys.stdout.isatty():
+            console.print(f"The page was at {loop.page}; on a terminal it stays until Ctrl-C.")
+            return done
+        console.print(f"The page: [bold]{loop.page}[/]\nCollector and sensor keep running; Ctrl-C ends them.")
+        with suppress(KeyboardInterrupt):
+            loop.sensor.wait(7 * 24 * 3600)
+            console.print(f"the sensor ended by itself; its log: {loop.sensor.log}")
+            done = 1
+        return done
     except LoopError as error:
-        console.print(f"[red]demo:[/] {error}", markup=True)
+        console.print(f"demo: {error}", markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("demo: interrupted")
+        return 130
     finally:
+        console.print("ending collector and sensor")
         loop.close()
+
+
+@contextmanager
+def step(console: Console, text: str) -> Iterator[None]:
+    """Says what is going on: with a spinner on a terminal, as a line elsewhere."""
+    if not console.is_terminal:
+        console.print(f"demo: {text}")
+        yield
+        return
+    with console.status(text):
+        yield
 
 
 def wait_until_delivered(loop: Loop, timeout_s: float = 120.0) -> dict[str, dict[str, int]]:
@@ -84,7 +108,8 @@ def show(console: Console, loop: Loop, alerts: list[dict[str, object]]) -> None:
     for (priority, sid, msg), count in sorted(groups.items()):
         table.add_row(str(sid), msg, str(priority), str(count))
     console.print(table)
-    console.print(loop.collector_says("sensors", str(loop.collector_dir)).rstrip())
+    console.print()
+    console.print(loop.collector_says("sensors", str(loop.collector_dir)).rstrip(), soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ does.
 
 Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
 so a power cut leaves all of it or none. The same key may ask again (its answer may have been lost) and gets the same
-certificate. Tenant and site come from the token, assurance from us; the request says nothing but its key.
+certificate. Tenant and site come from the token, assurance from us; the request says nothing but its key. All keys of
+a sensor that may still speak are worth what its record says: what one of them proves ends those that prove less.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
@@ -50,25 +52,17 @@ class Enrollment:
             RefusedError: the token is unknown, used or expired, or the key may not come in.
             StoreError: the store failed; nothing happened, the sensor may ask again.
         """
-        key_id = sensor_id(spki_der(key))
         with self.control.transaction() as connection:
             found = tokens.check(connection, token.token_id, token.secret)
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
-            known = keys.find(connection, key_id)
-            name = key_id if known is None else known.sensor_id
-            record = sensors.find(connection, name)
-            if record is not None and record.revoked_ns is not None:
-                raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
-            if known is not None and known.ends_ns is not None:
-                raise superseded(known)
-            if self.production and (record is None or record.assurance == SOFTWARE):
+            name, record, known = owner_of(connection, key)
+            assurance = SOFTWARE if record is None else record.assurance
+            if self.production and assurance == SOFTWARE:
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
             if found.used_by == name and known is not None and in_date(known, now_ns):
                 return known.certificate or b""
             check_open(found, now_ns)
-            # What was proved of a key stays true of it.
-            assurance = SOFTWARE if record is None else record.assurance
             return self.issue(connection, found, record, key, assurance, address, now_ns).der
 
     def issue(
@@ -116,8 +110,33 @@ class Enrollment:
         return made
 
 
+class Owner(NamedTuple):
+    """Whose a key is: `name` is its sensor's id, which a new key gives itself."""
+
+    name: str
+    record: SensorRecord | None
+    key: KeyRecord | None
+
+
+def owner_of(connection: sqlite3.Connection, key: EllipticCurvePublicKey) -> Owner:
+    """The sensor that a key belongs to, if to any; each key of a sensor may enroll it again until it is superseded.
+
+    Raises:
+        RefusedError: the sensor is revoked, or a later key has taken this one's place.
+    """
+    key_id = sensor_id(spki_der(key))
+    known = keys.find(connection, key_id)
+    name = key_id if known is None else known.sensor_id
+    record = sensors.find(connection, name)
+    if record is not None and record.revoked_ns is not None:
+        raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
+    if known is not None and known.ends_ns is not None:
+        raise superseded(known)
+    return Owner(name, record, known)
+
+
 def in_date(key: KeyRecord, now_ns: int) -> bool:
-    """Whether the newest certificate of a key is still good."""
+    """Whether the newest certificate issued to the key may still be used."""
     return key.certificate is not None and now_ns < (key.not_after_ns or 0)
 
 

@@ -20,8 +20,10 @@ from aiohttp import web
 
 from collector_client.config import Config, parse_listen
 from collector_client.errors import CollectorError, EnvironmentFault
+from collector_client.ingest.admission import Admission
 from collector_client.ingest.batch import Parser
 from collector_client.ingest.connections import Connections
+from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
@@ -116,31 +118,35 @@ class Ingest:
 
         production, days = config.collector.production, config.collector.sensor_certificate_days
         enrollment = Enrollment(writing, self._authority, days, production)
+        renewal = Renewal(
+            writing,
+            self._authority,
+            days,
+            production,
+            grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
+            recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
+        )
+        admission = Admission(Gate(find, production=production), renewal, keeper, self._clock)
+        trust = TpmTrust(directory / PKI_NAME)
         return Endpoint(
-            gate=Gate(find, production=production),
+            admission=admission,
+            desk=Desk(
+                admission=admission,
+                enrollment=enrollment,
+                residency=Residency(enrollment, trust, config.collector.allow_unlisted_tpm, secrets.token_bytes),
+                renewal=renewal,
+                refusals=Refusals(writing),
+                quota=Quota(config.quota.enrollments_per_minute),
+                keeper=keeper,
+                clock=self._clock,
+                request_timeout_s=config.ingest.request_timeout_s,
+            ),
             quotas=Quotas(
                 sensor=Quota(config.quota.sensor_events_per_minute),
                 tenant=Quota(config.quota.tenant_events_per_minute),
-                enrollment=Quota(config.quota.enrollments_per_minute),
             ),
             parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
             keeper=keeper,
-            enrollment=enrollment,
-            residency=Residency(
-                enrollment,
-                TpmTrust(directory / PKI_NAME),
-                config.collector.allow_unlisted_tpm,
-                secrets.token_bytes,
-            ),
-            refusals=Refusals(writing),
-            renewal=Renewal(
-                writing,
-                self._authority,
-                days,
-                production,
-                grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
-                recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
-            ),
             clock=self._clock,
             parse_apart=parse_apart,
             batches_in_hand=config.ingest.batches_in_hand,

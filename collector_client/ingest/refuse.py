@@ -14,12 +14,13 @@ _SNML_ADVICE = "Nothing of the batch was stored; the document is kept in quarant
 
 
 class RefusedError(Exception):
-    """Carries the answer; `audited` once a row of its own says so."""
+    """Carries the answer; `action` and `subject` say to the audit what was refused to whom, where that is known."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"{refusal.code}: came {refusal.came}; allowed: {refusal.allowed}")
         self.refusal = refusal
-        self.audited = False
+        self.action = ""
+        self.subject = ""
 
 
 def refuse(code: SessionCode, came: str, allowed: str, *, retry_after_s: int | None = None) -> RefusedError:

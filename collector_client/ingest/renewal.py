@@ -8,8 +8,9 @@
     certificate's date      good, or TLS refuses it      over for `recovery_ns` at most
 
 Rules of this file: one transaction keeps the certificate and writes the audit row. Who proves a superseded key gets
-nothing: it may be a copy. A key that is not proved to live in hardware does not take the place of one that is. Every
-refusal to a known sensor leaves an audit row, because each is what a stolen disk would cause.
+nothing: it may be a copy. A key that is not proved to live in hardware does not take the place of one that is, and
+what was proved of a key stays true of it: renewed, it keeps the sensor's assurance. Every refusal to a known sensor
+says whose it is to the audit, because each is what a stolen disk would cause.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Renewal:
             RefusedError: the key proved is superseded, or the key asked for may not be had.
             StoreError: the store failed; nothing happened, the sensor may ask again.
         """
-        with self._audited("renew refused", proved.sensor_id, address, now_ns) as connection:
+        with self._deciding("renew refused", proved.sensor_id) as connection:
             record = sensors.find(connection, proved.sensor_id)
             if record is None:
                 raise refuse(SessionCode.SENSOR_UNKNOWN, proved.sensor_id, "a sensor with a record here")
@@ -87,7 +88,7 @@ class Renewal:
             record, proved = sensors.find(connection, name), keys.find(connection, request.key_id)
         if record is None or proved is None or proved.sensor_id != name:
             raise refuse(SessionCode.SENSOR_UNKNOWN, f"{name} with the key {request.key_id}", "one with a record here")
-        with self._audited("recover refused", name, address, now_ns) as connection:
+        with self._deciding("recover refused", name) as connection:
             if not _signed(request, proved):
                 raise refuse(SessionCode.PROOF_INVALID, f"a recovery of {name}", f"one signed by {request.key_id}")
             if record.revoked_ns is not None:
@@ -106,16 +107,13 @@ class Renewal:
             return self._issue(connection, record, key, now_ns, "recover", detail)
 
     @contextlib.contextmanager
-    def _audited(self, action: str, name: str, address: str, now_ns: int) -> Iterator[sqlite3.Connection]:
-        """A transaction; a refusal undoes it and is kept by itself."""
+    def _deciding(self, action: str, name: str) -> Iterator[sqlite3.Connection]:
+        """A transaction; a refusal undoes it and bears what the audit is to say."""
         try:
             with self.control.transaction() as connection:
                 yield connection
         except RefusedError as error:
-            with self.control.transaction() as connection:
-                detail = f"{error.refusal.code}: {error.refusal.came}, from {address}"
-                audit.record(connection, now_ns, _ACTOR, action, name, detail)
-            error.audited = True
+            error.action, error.subject = action, name
             raise
 
     def _use(self, connection: sqlite3.Connection, key: KeyRecord, now_ns: int) -> None:
@@ -152,7 +150,6 @@ class Renewal:
             raise superseded(known)
         if known is not None and known.state(now_ns) == "unused" and now_ns < (known.not_after_ns or 0):
             return known.certificate or b""
-        # A key that is new here is of software (above); of one that is known, what was proved stays true.
         made = self.authority.issue_sensor(key, now_ns, self.certificate_days, record.assurance, name=record.sensor_id)
         keys.issue(connection, asked, record.sensor_id, made.der, made.not_after_ns, now_ns)
         sensors.set_certificate(connection, record.sensor_id, made.der, made.not_after_ns)

@@ -9,7 +9,8 @@
 
 Rules of this file: a challenge belongs to one token and one claim, and any answer by that token uses it up, also a
 wrong one. ONE transaction ties token, EK, AK, LDevID, sensor record, certificate and audit row. A TPM that is enrolled
-with one tenant does not come in with another tenant's token. Time and randomness are handed in.
+with one tenant does not come in with another tenant's token. A key that proves itself ends the sensor's others, which
+prove nothing. Time and randomness are handed in.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
@@ -38,15 +41,12 @@ from collector_client.attest import (
     parse_public,
     prove,
 )
-from collector_client.ingest.enrollment import Enrollment, check_open, in_date
-from collector_client.ingest.peer import superseded
+from collector_client.ingest.enrollment import Enrollment, Owner, check_open, in_date, owner_of
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.pki import CsrError, TpmTrust, read_csr_der
 from collector_client.pki.profile import datetime_of, spki_der
-from collector_client.store import audit, keys, residency, sensors, tokens
-from collector_client.store.keys import KeyRecord
+from collector_client.store import audit, keys, residency, tokens
 from collector_client.store.residency import ChallengeRecord, Statements
-from collector_client.store.sensors import SensorRecord
 from collector_client.store.tokens import TokenRecord
 
 CHALLENGE_LIFE_NS = 120 * 10**9
@@ -112,7 +112,7 @@ class Residency:
         request = claim.request
         with self.enrollment.control.transaction() as connection:
             found = _known(connection, token)
-            _admit(connection, found, sensor_id(claim.ldevid.spki_der()), claim.ek_sha256, now_ns)
+            _admit(connection, found, claim.key, claim.ek_sha256, now_ns)
             residency.add_challenge(
                 connection,
                 ChallengeRecord(
@@ -172,18 +172,19 @@ class Residency:
         now_ns: int,
     ) -> bytes:
         key = check_ldevid(parse_public("LDevID", kept.ldevid_public))
-        key_id = sensor_id(spki_der(key))
-        record, known = _admit(connection, token, key_id, kept.ek_sha256, now_ns)
-        if token.state(now_ns) == "used" and known is not None:
-            return known.certificate or b""
+        name, record, known = _admit(connection, token, key, kept.ek_sha256, now_ns)
+        if token.used_by == name and known is not None and known.certificate is not None:
+            return known.certificate
         before = [other.sensor_id for other in residency.sensors_of_tpm(connection, kept.ek_sha256)]
         made = self.enrollment.issue(connection, token, record, key, kept.assurance, address, now_ns)
         values = json.dumps({str(number): value.hex() for number, value in sorted(proof.pcr_values.items())})
         statements = Statements(
             proof.certify_attest, proof.certify_signature, proof.quote_attest, proof.quote_signature, values
         )
-        bound = residency.Bound(made.sensor_id, key_id, hashlib.sha256(made.der).digest())
-        residency.bind(connection, kept, statements, bound, now_ns)
+        residency.bind(connection, kept, statements, name, hashlib.sha256(made.der).digest(), now_ns)
+        ended = (
+            [] if kept.assurance == SOFTWARE else keys.end_others(connection, name, sensor_id(spki_der(key)), now_ns)
+        )
         words = [
             f"{kept.assurance}: {kept.voucher}",
             f"EK {kept.ek_sha256.hex()[:16]}",
@@ -191,9 +192,11 @@ class Residency:
             f"firmware {verdict.firmware:016x}",
             f"{verdict.clock.resets} resets",
         ]
-        if others := [other for other in before if other != made.sensor_id]:
+        if others := [other for other in before if other != name]:
             words.append(f"the TPM was {', '.join(others[:4])} before")
-        audit.record(connection, now_ns, _ACTOR, "prove residency", made.sensor_id, "; ".join(words))
+        if ended:
+            words.append(f"ended the unproved {', '.join(ended)}")
+        audit.record(connection, now_ns, _ACTOR, "prove residency", name, "; ".join(words))
         return made.der
 
 
@@ -205,17 +208,12 @@ def _known(connection: sqlite3.Connection, token: EnrollmentToken) -> TokenRecor
 
 
 def _admit(
-    connection: sqlite3.Connection, token: TokenRecord, key_id: str, ek_sha256: bytes, now_ns: int
-) -> tuple[SensorRecord | None, KeyRecord | None]:
-    """Whether token, key and TPM go together; gives the records of the key's sensor and of the key, if it has any."""
-    known = keys.find(connection, key_id)
-    name = key_id if known is None else known.sensor_id
-    record = sensors.find(connection, name)
-    if record is not None and record.revoked_ns is not None:
-        raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
-    if known is not None and known.ends_ns is not None:
-        raise superseded(known)
-    lost_answer = token.used_by == name and known is not None and in_date(known, now_ns)
+    connection: sqlite3.Connection, token: TokenRecord, key: EllipticCurvePublicKey, ek_sha256: bytes, now_ns: int
+) -> Owner:
+    """Whether token, key and TPM go together; gives whose the key is."""
+    owner = owner_of(connection, key)
+    record = owner.record
+    lost_answer = token.used_by == owner.name and owner.key is not None and in_date(owner.key, now_ns)
     if not lost_answer:
         check_open(token, now_ns)
     if record is not None and record.site_id != token.site_id:
@@ -225,7 +223,7 @@ def _admit(
         if other.revoked_ns is None and other.tenant_id != token.tenant_id:
             came = f"a token for {token.tenant} with a TPM of another tenant"
             raise refuse(SessionCode.TPM_ELSEWHERE, came, "a token of the tenant that the TPM is enrolled with")
-    return record, known
+    return owner
 
 
 def _take(connection: sqlite3.Connection, token: EnrollmentToken, challenge_id: str, now_ns: int) -> ChallengeRecord:

@@ -120,7 +120,9 @@ class Authority:
         *,
         name: str | None = None,
     ) -> SensorCertificate:
-        """Sign a key: `assurance` is what was proved of it, `name` the sensor's id where it is not its first key."""
+        """Sign a sensor's key; `assurance` is what was proved of it, `name` the sensor's id where the key is not its
+        first one.
+        """
         now, life = profile.datetime_of(now_ns), timedelta(days=life_days)
         return profile.make_sensor(key, assurance, self._issuing, self._issuing_key, now, life, name=name)
 

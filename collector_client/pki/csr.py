@@ -51,10 +51,10 @@ def read_csr(body: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def read_csr_der(der: bytes) -> ec.EllipticCurvePublicKey:
-    """The key that a request in DER proves possession of.
+    """As `read_csr`, of a request in DER.
 
     Raises:
-        CsrError: as `read_csr`.
+        CsrError: no request, another kind of key, or a signature that does not verify.
     """
     try:
         request = x509.load_der_x509_csr(der)

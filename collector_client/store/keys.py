@@ -4,7 +4,8 @@
     unused       yes            yes, by which it becomes current and ends the one before after the grace
     current      yes            yes              yes         superseded, when a later key is first used
     superseded   yes            until its end    no          refused for good
-    (a key issued later than one that was never used ends that one at once: at most one key waits for its first use)
+    (a key issued later than one that was never used ends that one at once: at most one key waits for its first use;
+    a key that proves to live in hardware ends all others of its sensor at once)
 
 Rules of this file: a key belongs to one sensor for ever, and its row is never deleted, so no certificate that was ever
 issued is judged without knowing what came after it. What states mean is decided here; who may speak is the ingest's.
@@ -67,6 +68,20 @@ def issue(
         " ON CONFLICT (key_id) DO UPDATE SET certificate = excluded.certificate, not_after_ns = excluded.not_after_ns",
         (key_id, sensor_id, now_ns, certificate, not_after_ns),
     )
+
+
+def end_others(connection: sqlite3.Connection, sensor_id: str, key_id: str, now_ns: int) -> list[str]:
+    """End at once every other key of the sensor, also one in its grace.
+
+    Returns:
+        The ids of those that could still speak, in order.
+    """
+    rows = connection.execute(
+        "UPDATE sensor_keys SET ends_ns = ? WHERE sensor_id = ? AND key_id != ? AND (ends_ns IS NULL OR ends_ns > ?)"
+        " RETURNING key_id",
+        (now_ns, sensor_id, key_id, now_ns),
+    ).fetchall()
+    return sorted(str(key) for (key,) in rows)
 
 
 def use(connection: sqlite3.Connection, key_id: str, now_ns: int, grace_ns: int) -> str | None:

@@ -49,14 +49,6 @@ class Statements(NamedTuple):
     pcr_values: str
 
 
-class Bound(NamedTuple):
-    """To whom and by which certificate it was issued; `key_id` is the LDevID's."""
-
-    sensor_id: str
-    key_id: str
-    certificate_sha256: bytes
-
-
 class OtherSensor(NamedTuple):
     """A sensor that the same TPM enrolled as."""
 
@@ -89,28 +81,22 @@ def bind(
     connection: sqlite3.Connection,
     challenge: ChallengeRecord,
     statements: Statements,
-    bound: Bound,
+    sensor_id: str,
+    certificate_sha256: bytes,
     now_ns: int,
 ) -> None:
-    """Write down what was proved, and let the sensor's record say so. Call it in the transaction that enrolls.
-
-    Other keys of the sensor end here: the record's assurance is true of the proved key alone.
-    """
+    """Write down what was proved, and let the sensor's record say so. Call it in the transaction that enrolls."""
     connection.execute(
         "INSERT INTO residencies (sensor_id, token_id, challenge_id, certificate_sha256, assurance, voucher, ek_sha256,"
         " ek_public, ek_certificate, ak_public, ldevid_public, nonce, certify_attest, certify_signature, quote_attest,"
         " quote_signature, pcr_values, bound_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            bound.sensor_id, challenge.token_id, challenge.challenge_id, bound.certificate_sha256, challenge.assurance,
+            sensor_id, challenge.token_id, challenge.challenge_id, certificate_sha256, challenge.assurance,
             challenge.voucher, challenge.ek_sha256, challenge.ek_public, challenge.ek_certificate, challenge.ak_public,
             challenge.ldevid_public, challenge.nonce, *statements, now_ns,
         ),
     )  # fmt: skip
-    connection.execute("UPDATE sensors SET assurance = ? WHERE sensor_id = ?", (challenge.assurance, bound.sensor_id))
-    connection.execute(
-        "UPDATE sensor_keys SET ends_ns = ? WHERE sensor_id = ? AND key_id != ? AND (ends_ns IS NULL OR ends_ns > ?)",
-        (now_ns, bound.sensor_id, bound.key_id, now_ns),
-    )
+    connection.execute("UPDATE sensors SET assurance = ? WHERE sensor_id = ?", (challenge.assurance, sensor_id))
 
 
 def sensors_of_tpm(connection: sqlite3.Connection, ek_sha256: bytes) -> list[OtherSensor]:

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.wire.enrollment import CSRATTRS_PATH, decode_base64
 from collector_client.config import Config
-from tests.collector_client.harness import Collector, production
+from tests.collector_client.harness import DAY_NS, Collector, production
 from tests.fakes.sensor import Answer, event
 from tests.fakes.tpm_device import Maker, TpmDevice, spki
 from tests.fakes.tpm_sensor import TpmSensor
@@ -97,6 +97,66 @@ def test_a_key_first_seen_in_software_is_worth_more_once_its_tpm_proved_it(tmp_p
         box.send([event(2)])
         assert assurances(collector) == ["tpm"]
         assert collector.alerts("SELECT assurance FROM batches ORDER BY batch_id") == [("software",), ("tpm",)]
+
+
+def test_a_proved_key_renews_as_itself_and_is_replaced_by_none_that_nothing_proves(tmp_path: Path) -> None:
+    with running(tmp_path / "collector", production) as collector:
+        put(collector, "tpm-roots/maker.pem", MAKER.pem)
+        box = collector.adopt(TpmSensor(collector.address, TpmDevice.made_by(MAKER)))
+        assert box.enroll_by_tpm(collector.token()).status == 200
+        assert box.renew_key().code == "KEY_DIFFERS"
+        assert box.renew().status == 200
+        assert b"urn:vedette:assurance:tpm" in (box.certificate or b"")
+        assert box.send([event(1)]).status == 200
+        assert assurances(collector) == ["tpm"]
+
+
+def test_a_proved_key_recovers_as_itself_and_to_no_key_that_nothing_proves(tmp_path: Path) -> None:
+    with running(tmp_path / "collector", production) as collector:
+        put(collector, "tpm-roots/maker.pem", MAKER.pem)
+        box = collector.adopt(TpmSensor(collector.address, TpmDevice.made_by(MAKER)))
+        assert box.enroll_by_tpm(collector.token()).status == 200
+        collector.clock.ahead_ns = 31 * DAY_NS
+        assert box.recover().code == "KEY_DIFFERS"
+        assert box.recover(box.recovery(box.key)).status == 200
+        assert b"urn:vedette:assurance:tpm" in (box.certificate or b"")
+
+
+def test_a_key_that_proves_itself_ends_at_once_those_of_its_sensor_that_nothing_proves(tmp_path: Path) -> None:
+    """The attack: a copied disk speaks with the old key in its grace, as a sensor that is now known for its TPM."""
+    with running(tmp_path / "collector") as collector:
+        put(collector, "tpm-roots/maker.pem", MAKER.pem)
+        old = collector.sensor()
+        old.send([event(1)])
+        box = collector.adopt(TpmSensor(collector.address, TpmDevice.made_by(MAKER)))
+        copy = collector.box(old.key)
+        copy.sensor_id, copy.ca_pem, copy.certificate = old.sensor_id, old.ca_pem, old.certificate
+        assert old.renew(old.csr(box.key)).status == 200
+        box.sensor_id, box.ca_pem, box.certificate = old.sensor_id, old.ca_pem, old.certificate
+        assert box.send([event(2)]).status == 200
+        assert copy.send([event(3)]).status == 200, "the grace"
+        assert box.enroll_by_tpm(collector.token()).status == 200
+        assert copy.send([event(4)]).code == "KEY_SUPERSEDED"
+        assert box.send([event(4)]).status == 200
+        assert collector.control("SELECT sensor_id, assurance FROM sensors") == [(old.sensor_id, "tpm")]
+        assert collector.alerts("SELECT assurance FROM batches ORDER BY batch_id")[-1] == ("tpm",)
+        (detail,) = collector.control("SELECT detail FROM audit WHERE action = 'prove residency'")[0]
+        assert f"ended the unproved {old.sensor_id}" in str(detail)
+
+
+def test_a_superseded_key_is_not_brought_back_by_a_proof(tmp_path: Path) -> None:
+    with running(tmp_path / "collector") as collector:
+        put(collector, "tpm-roots/maker.pem", MAKER.pem)
+        box = collector.adopt(TpmSensor(collector.address, TpmDevice.made_by(MAKER)))
+        token = collector.token()
+        assert box.enroll(collector.token()).status == 200
+        early = box.challenge(token)
+        first = box.key
+        assert box.renew_key().status == 200
+        assert box.send([event(1)]).status == 200
+        assert box.ask(token).code == "KEY_SUPERSEDED"
+        box.key, box.certificate = first, None
+        assert box.prove(token, box.device.answer(early)).code == "KEY_SUPERSEDED"
 
 
 @pytest.mark.parametrize(

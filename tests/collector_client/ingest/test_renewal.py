@@ -61,6 +61,10 @@ def test_the_old_key_speaks_until_the_grace_is_over_and_renews_nothing_any_more(
     assert old.send([event(1)]).status == 200, "the new key was never used"
     sensor.send([event(2)])
     assert old.renew_key().code == "KEY_SUPERSEDED"
+    subject, detail = collector.control("SELECT subject, detail FROM audit ORDER BY audit_id DESC LIMIT 1")[0]
+    assert subject == sensor.sensor_id
+    assert "KEY_SUPERSEDED: came" in str(detail)
+    assert "from 127.0.0.1" in str(detail)
     assert old.send([event(3)]).status == 200
     collector.clock.ahead_ns = HOUR_NS + 10**9
     assert old.send([event(4)]).code == "KEY_SUPERSEDED"
@@ -215,13 +219,17 @@ def test_an_expired_certificate_gets_in_by_no_other_path(collector: Collector) -
         assert answer.code == "CERTIFICATE_EXPIRED"
 
 
-def test_a_store_from_before_keys_were_listed_is_carried_over(tmp_path: Path) -> None:
+KEYS = "DROP TABLE sensor_keys;"
+RESIDENCY = "DROP TABLE challenges; DROP TABLE residencies;"
+
+
+@pytest.mark.parametrize(("version", "undo"), [(1, KEYS + RESIDENCY), (2, RESIDENCY)], ids=["keys", "residency"])
+def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: Path, version: int, undo: str) -> None:
     collector = Collector(tmp_path / "collector").start()
     sensor = collector.sensor()
     collector.stop()
     database = sqlite3.connect(collector.directory / "control.db")
-    later = ("sensor_keys", "challenges", "residencies")
-    database.executescript("".join(f"DROP TABLE {name};" for name in later) + "PRAGMA user_version = 1;")
+    database.executescript(f"{undo} PRAGMA user_version = {version};")
     database.close()
     again = Collector(tmp_path / "collector").start()
     try:
@@ -229,6 +237,7 @@ def test_a_store_from_before_keys_were_listed_is_carried_over(tmp_path: Path) ->
         box.ca_pem, box.certificate = sensor.ca_pem, sensor.certificate
         assert box.renew_key().status == 200
         assert box.send([event(1)]).status == 200
+        assert again.control("SELECT * FROM residencies") == []
         assert {row for (row,) in again.control("SELECT key_id FROM sensor_keys")} == {
             sensor.sensor_id,
             key_id(box.key),

@@ -118,6 +118,13 @@ pub struct TxScratch {
     pub alerted: Vec<u32>,
 }
 
+impl TxScratch {
+    /// Bytes allocated.
+    pub fn memory(&self) -> usize {
+        (self.candidates.capacity() + self.alerted.capacity()) * size_of::<u32>()
+    }
+}
+
 /// Detection's notes on one flow.
 #[derive(Debug, Default)]
 pub struct FlowScratch {
@@ -135,6 +142,15 @@ pub struct FlowScratch {
     /// Address-only rules have been judged for this direction (bit 0: to server, bit 1: to client), and rules that ask for
     /// the application protocol alone (bits 2 and 3).
     pub ip_only_done: u8,
+}
+
+impl FlowScratch {
+    /// Bytes allocated.
+    pub fn memory(&self) -> usize {
+        self.flowbits.capacity() * size_of::<u32>()
+            + (self.alerted.capacity() + self.halves.capacity()) * size_of::<(u32, Direction)>()
+            + self.waiting.capacity() * size_of::<(u32, Direction, u64)>()
+    }
 }
 
 /// A flow as detection sees it.

@@ -101,7 +101,7 @@ impl<I: Inspector> Worker<I> {
         if self.now_ns < self.next_expiry_ns {
             return;
         }
-        self.next_expiry_ns = self.now_ns + EXPIRY_INTERVAL_NS;
+        self.next_expiry_ns = self.now_ns.saturating_add(EXPIRY_INTERVAL_NS);
         while let Some(slot) = self.flows.next_expired(self.now_ns) {
             self.counters.flows_timed_out += 1;
             self.end_flow(slot);
@@ -176,7 +176,7 @@ impl<I: Inspector> Worker<I> {
             let mut cx = app_context(&mut judge, &mut self.counters.app, &self.app_config, &self.budget);
             parts.app.data(direction, packet.payload, &mut cx);
         }
-        let memory = parts.app.memory();
+        let memory = parts.app.memory() + judge.notes_memory();
         self.budget.adjust(std::mem::replace(parts.accounted, memory), memory);
     }
 

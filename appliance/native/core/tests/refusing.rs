@@ -114,6 +114,27 @@ fn one_wrong_rule_does_not_keep_the_others_out() {
 }
 
 #[test]
+fn a_line_longer_than_a_rule_may_be_is_refused_and_the_next_one_loads() {
+    let long = format!("alert tcp any any -> any any (msg:\"{}\"; sid:1;)", "x".repeat(1 << 20));
+    let set = load(&format!("{long}\nalert tcp any any -> any any (sid:2;)"));
+    assert_eq!((set.rules.len(), set.refused.len()), (1, 1));
+    assert_eq!(set.refused[0].keyword, "line");
+}
+
+#[test]
+fn variables_that_name_others_many_times_are_refused_before_they_fill_the_memory() {
+    // Each is eight of the one before: eight to the seventh addresses, or ports.
+    for leaf in ["10.0.0.1", "80"] {
+        let mut values = vec![("V0".to_string(), format!("[{}]", [leaf; 8].join(",")))];
+        for n in 1..7 {
+            values.push((format!("V{n}"), format!("[{}]", [format!("$V{}", n - 1).as_str(); 8].join(","))));
+        }
+        let refused = Variables::with(&values).unwrap_err().to_string();
+        assert!(leaf == "80" || refused.contains("entries"), "{refused}");
+    }
+}
+
+#[test]
 fn of_two_rules_with_one_sid_the_higher_revision_is_loaded_and_the_other_listed() {
     let rule = |rev: u32| format!("alert tcp any any -> any any (msg:\"rev {rev}\"; sid:1; rev:{rev};)");
     for (text, kept, line) in [([rule(2), rule(3)], 3, 1), ([rule(3), rule(2)], 3, 2), ([rule(3), rule(3)], 3, 2)] {

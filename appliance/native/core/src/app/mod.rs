@@ -29,8 +29,12 @@ pub struct AppCounters {
     pub http_errors: u64,
     /// Message bodies whose compression was broken.
     pub http_decode_errors: u64,
+    /// HTTP directions given up, and bodies cut, because the memory of all flows was used up.
+    pub http_memory_drops: u64,
     /// DNS messages read.
     pub dns_transactions: u64,
+    /// DNS messages with more questions, or longer ones, than are looked at.
+    pub dns_cut: u64,
     /// DNS messages that could not be read.
     pub dns_malformed: u64,
     /// TLS flows recognised.

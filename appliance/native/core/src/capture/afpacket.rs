@@ -4,6 +4,7 @@
 //! us until we write it back; frames borrow from the block, the block from the ring, so no frame outlives its block. What the
 //! kernel wrote into a block is checked against the block's bounds all the same.
 
+use super::ahead::fetch;
 use super::ring_plan::RingPlan;
 use super::socket::{PacketSocket, Refusal};
 use crate::error::{Error, Result};
@@ -205,6 +206,7 @@ impl<'r> Block<'r> {
             let at = self.at;
             self.at += header.tp_next_offset as usize;
             self.frames_left -= 1;
+            fetch(self.bytes(), self.at);
             let Some((kind, start, end)) = self.frame_at(at, &header) else { break };
             if self.ring.skip_outgoing && kind == libc::PACKET_OUTGOING {
                 continue;

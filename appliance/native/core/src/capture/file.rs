@@ -8,7 +8,7 @@ use super::pcap::Pcap;
 use super::pcapng::Pcapng;
 use crate::error::{Error, Result};
 use crate::packet::{Frame, LinkType};
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -83,11 +83,14 @@ impl CaptureFile {
 
     /// A reader at the first frame. `source` goes into every frame.
     pub fn reader(&self, source: u32) -> Result<Reader<'_>> {
-        Reader::new(&self.map, source).map_err(|broken| Error::CaptureFormat {
-            path: self.path.clone(),
-            offset: broken.offset as u64,
-            reason: broken.reason,
-        })
+        match Reader::new(&self.map, source) {
+            Ok(reader) => Ok(Reader { pages: Some(Pages { map: &self.map, mapped_to: 0 }), ..reader }),
+            Err(broken) => Err(Error::CaptureFormat {
+                path: self.path.clone(),
+                offset: broken.offset as u64,
+                reason: broken.reason,
+            }),
+        }
     }
 
     /// The error that tells of a file that broke off.
@@ -107,6 +110,34 @@ enum Format<'m> {
 pub struct Reader<'m> {
     format: Format<'m>,
     broken: Option<Broken>,
+    pages: Option<Pages<'m>>,
+}
+
+/// The pages of a mapped file around the reader: those ahead are mapped together instead of one fault at a time, those behind
+/// are given back, so that a large file does not count as this process's memory.
+#[derive(Debug)]
+struct Pages<'m> {
+    map: &'m Mmap,
+    /// Up to here pages have been asked for.
+    mapped_to: usize,
+}
+
+/// How many bytes' pages are asked for at once, and stay mapped behind the reader; a multiple of any page size.
+const PAGES_BYTES: usize = 2 * 1024 * 1024;
+
+impl Pages<'_> {
+    /// The reader will go on at `at`. Hints only: what the kernel refuses is faulted in page by page.
+    #[cold]
+    fn follow(&mut self, at: usize) {
+        let begin = at - at % PAGES_BYTES;
+        let next = begin + PAGES_BYTES;
+        self.mapped_to = next;
+        let _ = self.map.advise_range(Advice::PopulateRead, begin, PAGES_BYTES.min(self.map.len() - begin));
+        if let Some(behind) = begin.checked_sub(2 * PAGES_BYTES) {
+            // SAFETY: the map is of a file and never written, so pages that are given back and read again hold the same bytes.
+            let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, behind, PAGES_BYTES) };
+        }
+    }
 }
 
 impl<'m> Reader<'m> {
@@ -124,12 +155,16 @@ impl<'m> Reader<'m> {
                 return Err(Broken { offset: 0, reason });
             }
         };
-        Ok(Self { format, broken: None })
+        Ok(Self { format, broken: None, pages: None })
     }
 
     /// The next frame, or how the file ends.
     #[inline]
     pub fn step(&mut self) -> Step<'m> {
+        let at = self.position_bytes();
+        if let Some(pages) = self.pages.as_mut().filter(|pages| at >= pages.mapped_to && at < pages.map.len()) {
+            pages.follow(at);
+        }
         let next = match &mut self.format {
             Format::Pcap(pcap) => pcap.next_frame(),
             Format::Pcapng(pcapng) if self.broken.is_none() => pcapng.next_frame(),

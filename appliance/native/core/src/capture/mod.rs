@@ -4,6 +4,7 @@
 //! in frames, one warning or one error; lengths are checked before they are believed.
 
 pub mod afpacket;
+mod ahead;
 pub mod file;
 mod pcap;
 mod pcapng;

@@ -2,6 +2,7 @@
 //!
 //! Rules of this file: bytes in, frames out; a record is believed only when it is whole and no longer than the limit.
 
+use super::ahead::fetch;
 use super::file::{link_type, Broken, MAX_FRAME_BYTES};
 use crate::packet::{Frame, LinkType};
 
@@ -85,6 +86,7 @@ impl<'m> Pcap<'m> {
         let fraction = u64::from(self.u32_in(&header[4..8]));
         let original_len = self.u32_in(&header[12..16]).max(captured as u32);
         self.at += RECORD_HEADER_BYTES + captured;
+        fetch(self.bytes, self.at);
         Ok(Some(Frame {
             ts_ns: seconds * 1_000_000_000 + fraction * self.fraction_ns,
             link: self.link,

@@ -4,6 +4,7 @@
 //! it is a multiple of 4, holds the block's own fields, fits the file and is repeated at the block's end. After the first
 //! block that is not so, nothing is read: there is no way to find the next one.
 
+use super::ahead::fetch;
 use super::file::{link_type, Broken, MAX_FRAME_BYTES};
 use crate::packet::{Frame, LinkType};
 
@@ -149,6 +150,7 @@ impl<'m> Pcapng<'m> {
             return refuse(format!("a block of {len} bytes that ends in the length {again}"));
         }
         self.at += len;
+        fetch(self.bytes, self.at);
         Ok(Block { kind, body: &rest[8..len - 4] })
     }
 

@@ -8,10 +8,12 @@ use super::alert::Alert;
 use super::ends::{Ends, EndsCache};
 use super::thresholds::Thresholds;
 use crate::error::Result;
-use crate::inspect::{AppProto, Direction, FlowScratch, FlowView, Transaction, Trigger};
+use crate::inspect::{AppProto, Direction, FlowScratch, FlowView, StreamWindow, Transaction, Trigger};
 use crate::prefilter::Scratch;
 use crate::rule::model::Rule;
 use crate::rule::plan::groups::{Group, Patterns};
+use crate::rule::plan::pattern::MAX_PATTERN_BYTES;
+use crate::rule::plan::{Plan, Scope};
 use crate::rule::RuleSet;
 use std::sync::Arc;
 
@@ -26,12 +28,20 @@ pub struct Detector {
     pub(super) ends: EndsCache,
     thresholds: Thresholds,
     pub(super) candidates: Vec<u32>,
+    /// Stream programs whose patterns stand in the payload of the packet at hand, and the direction it travels in: the stream
+    /// does not search the same bytes again.
+    pub(super) searched: Option<Direction>,
+    pub(super) hits_in_packet: Vec<u32>,
     /// Rules met in the call at hand.
     met: Vec<u32>,
     /// Rules met by the payload of the packet at hand, so that the stream does not count the same bytes again.
     pub(super) met_in_packet: Vec<u32>,
     alerts: Vec<Alert>,
 }
+
+/// Longest pattern of the prefilter less one: how far before new bytes a match across the seam can begin, and how far behind
+/// their first one it can end.
+const SEAM_BYTES: usize = MAX_PATTERN_BYTES - 1;
 
 /// What the thing being judged is part of.
 pub(super) struct Context<'a> {
@@ -41,6 +51,11 @@ pub(super) struct Context<'a> {
     pub(super) proto: u8,
     pub(super) flow_id: u64,
     pub(super) app: AppProto,
+}
+
+/// Whether two blocks are equal; most often they are the same memory.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
 }
 
 impl Detector {
@@ -60,6 +75,8 @@ impl Detector {
             ends,
             thresholds: Thresholds::default(),
             candidates: Vec::new(),
+            searched: None,
+            hits_in_packet: Vec::new(),
             met: Vec::new(),
             met_in_packet: Vec::new(),
             alerts: Vec::new(),
@@ -77,6 +94,7 @@ impl Detector {
         self.set = set;
         self.generation += 1;
         self.met_in_packet.clear();
+        self.searched = None;
         Ok(())
     }
 
@@ -110,12 +128,61 @@ impl Detector {
     }
 
     /// Adds the programs of `group` that `block`, which begins at `base` of its stream, makes candidates.
+    #[inline]
     pub(super) fn scan(&mut self, group: &Group, block: &[u8], base: u64) {
-        group.places.scan(block, base, &mut self.candidates);
         self.scan_patterns(&group.anywhere, block);
+        self.scan_beginning(group, block, base);
+    }
+
+    /// The same for the patterns that are bound to the stream's beginning.
+    #[inline]
+    pub(super) fn scan_beginning(&mut self, group: &Group, block: &[u8], base: u64) {
+        group.places.scan(block, base, &mut self.candidates);
         if base < group.head_bytes as u64 {
             let head = group.head_bytes - base as usize;
             self.scan_patterns(&group.head, &block[..head.min(block.len())]);
+        }
+    }
+
+    /// Searches the payload of a packet that goes on into the stream: packet programs become candidates, stream programs are
+    /// kept until [`Detector::scan_stream`].
+    pub(super) fn scan_ahead(&mut self, plan: &Plan, ports: (u16, u16), payload: &[u8], direction: Direction) {
+        let before = self.candidates.len();
+        for group in plan.streams[direction as usize].groups(ports.0, ports.1) {
+            self.scan_patterns(&group.anywhere, payload);
+        }
+        self.hits_in_packet.clear();
+        self.searched = Some(direction);
+        if self.candidates.len() > before {
+            let hits = self.candidates.split_off(before);
+            for program in hits {
+                let packet = plan.programs[program as usize].scope == Scope::PacketPayload;
+                if packet { &mut self.candidates } else { &mut self.hits_in_packet }.push(program);
+            }
+        }
+    }
+
+    /// Searches new bytes of a stream, of which those of the packet at hand have been searched.
+    pub(super) fn scan_stream(&mut self, plan: &Plan, context: &Context<'_>, window: &StreamWindow<'_>) {
+        let fresh = &window.data[window.new_from..];
+        let searched = self.searched == Some(context.direction)
+            && context.trigger.packet.is_some_and(|packet| same(packet.payload, fresh));
+        let from = window.new_from.saturating_sub(SEAM_BYTES);
+        let (block, base) = (&window.data[from..], window.base_offset + from as u64);
+        let seam = &window.data[from..window.data.len().min(window.new_from + SEAM_BYTES)];
+        for group in plan.streams[context.direction as usize].groups(context.ends.src.1, context.ends.dst.1) {
+            self.candidates.extend_from_slice(&group.always);
+            if !searched {
+                self.scan(group, block, base);
+                continue;
+            }
+            if window.new_from > 0 {
+                self.scan_patterns(&group.anywhere, seam);
+            }
+            self.scan_beginning(group, block, base);
+        }
+        if searched {
+            self.candidates.extend_from_slice(&self.hits_in_packet);
         }
     }
 

@@ -6,8 +6,7 @@ use crate::inspect::{
     AppProto, BufferId, Direction, FlowView, Inspector, Stage, StreamWindow, Transaction, Trigger, TxScratch,
 };
 use crate::packet::ip_proto;
-use crate::rule::plan::pattern::MAX_PATTERN_BYTES;
-use crate::rule::plan::{app_row, PacketClass, Program};
+use crate::rule::plan::{app_row, PacketClass, Program, Scope};
 use std::sync::Arc;
 
 /// Most stream programs that wait in one flow for the rest of their bytes.
@@ -15,9 +14,6 @@ const MAX_WAITING: usize = 64;
 /// How much of what was inspected before is looked at again with new bytes: the size of the pieces in which Suricata inspects
 /// a stream (`toserver-chunk-size`), so that both see contents together at the same distances.
 const BEHIND_BYTES: usize = 2560;
-/// Longest pattern of the prefilter less one: how far before the new bytes a match across the seam can begin.
-const SEAM_BYTES: usize = MAX_PATTERN_BYTES - 1;
-
 fn class_of(proto: u8) -> PacketClass {
     match proto {
         ip_proto::TCP => PacketClass::Tcp,
@@ -94,7 +90,10 @@ impl Inspector for Detector {
             self.scan(group, payload, 0);
         }
         let in_stream = flow.as_ref().is_some_and(|flow| flow.payload_in_stream);
-        if packet.proto == ip_proto::TCP && !payload.is_empty() && !in_stream {
+        self.searched = None;
+        if packet.proto == ip_proto::TCP && !payload.is_empty() && in_stream {
+            self.scan_ahead(plan, (sport, dport), payload, direction);
+        } else if packet.proto == ip_proto::TCP && !payload.is_empty() {
             for group in plan.streams[direction as usize].groups(sport, dport) {
                 self.candidates.extend_from_slice(&group.always);
                 self.scan(group, payload, 0);
@@ -129,11 +128,8 @@ impl Inspector for Detector {
             new_from: window.new_from - cut,
             last: window.last,
         };
-        let from = window.new_from.saturating_sub(SEAM_BYTES).min(window.data.len());
-        for group in set.plan.streams[direction as usize].groups(ends.src.1, ends.dst.1) {
-            self.candidates.extend_from_slice(&group.always);
-            self.scan(group, &window.data[from..], window.base_offset + from as u64);
-        }
+        let context = Context { trigger, direction, ends, proto: flow.proto, flow_id: flow.id, app: flow.app };
+        self.scan_stream(&set.plan, &context, &window);
         if self.candidates.is_empty() && flow.scratch.waiting.is_empty() {
             return;
         }
@@ -148,10 +144,9 @@ impl Inspector for Detector {
             }
             false
         });
-        let context = Context { trigger, direction, ends, proto: flow.proto, flow_id: flow.id, app: flow.app };
         let candidates = self.take_candidates();
         let until = window.base_offset + window.data.len() as u64;
-        for &program in &candidates {
+        for &program in candidates.iter().filter(|&&at| set.plan.programs[at as usize].scope != Scope::PacketPayload) {
             let waits = self.judge_stream(&set, program, &window, &context, flow);
             let known = waiting.iter().position(|&(other, way, _)| other == program && way == direction);
             match (waits, known) {

@@ -4,7 +4,7 @@
 
 use super::chain;
 use super::detector::{Context, Detector};
-use crate::inspect::{FlowView, StreamWindow, Transaction};
+use crate::inspect::{AppProto, FlowView, StreamWindow, Transaction};
 use crate::packet::{ip_proto, Packet};
 use crate::rule::check::Window;
 use crate::rule::keyword::flowbits::FlowBit;
@@ -79,7 +79,9 @@ impl Detector {
         if (once && known.contains(&told)) || self.met_in_packet.contains(&index) {
             return false;
         }
-        if !self.ends.admit(rule, &context.ends, &self.set.ends) {
+        // Once another protocol is known the other half, a transaction, will not come.
+        let hopeless = half && flow.app != AppProto::Unknown && rule.app.is_some_and(|app| app != flow.app);
+        if hopeless || !self.ends.admit(rule, &context.ends, &self.set.ends) {
             return false;
         }
         let Some(chain) = rule.payload() else { return false };

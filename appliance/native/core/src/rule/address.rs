@@ -1,6 +1,6 @@
 //! Address sets of rule headers: IPv4 and IPv6 addresses, networks, ranges, lists, negation, variables.
 
-use super::ports::MAX_NESTING;
+use super::ports::{MAX_ENTRIES, MAX_NESTING};
 use super::vars::Variables;
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr};
@@ -192,6 +192,9 @@ impl Sets {
             self.positive4.push((0, u32::MAX));
             self.positive6.push((0, u128::MAX));
             return Ok(());
+        }
+        if self.positive4.len() + self.positive6.len() + self.negative4.len() + self.negative6.len() >= MAX_ENTRIES {
+            return Err(format!("lists and variables together have more than {MAX_ENTRIES} entries"));
         }
         match single(text)? {
             Range::V4(range) => if negated { &mut self.negative4 } else { &mut self.positive4 }.push(range),

@@ -5,6 +5,8 @@ use super::ports::PortSet;
 use super::vars::Variables;
 use crate::inspect::AppProto;
 use crate::packet::ip_proto;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 /// What the rule asks for. A sensor that only listens alerts on all of them; the word is kept for the reader.
@@ -228,8 +230,23 @@ pub struct EndTables {
     pub addresses: Vec<AddressSet>,
     /// Port sets.
     pub ports: Vec<PortSet>,
-    address_of: std::collections::HashMap<String, u32>,
-    ports_of: std::collections::HashMap<String, u32>,
+    address_of: HashMap<String, u32>,
+    ports_of: HashMap<String, u32>,
+    /// Places of the sets, by a hash of their content.
+    places: [HashMap<u64, Vec<u32>>; 2],
+}
+
+/// Where `set` stands in `sets`; it is added if it is new.
+fn place<S: Hash + Eq>(places: &mut HashMap<u64, Vec<u32>>, sets: &mut Vec<S>, set: S) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    set.hash(&mut hasher);
+    let known = places.entry(hasher.finish()).or_default();
+    if let Some(&at) = known.iter().find(|&&at| sets[at as usize] == set) {
+        return at;
+    }
+    sets.push(set);
+    known.push(sets.len() as u32 - 1);
+    sets.len() as u32 - 1
 }
 
 impl EndTables {
@@ -243,12 +260,9 @@ impl EndTables {
                 return Ok(known);
             }
             let set = AddressSet::parse(text, variables).map_err(|reason| ("address", reason))?;
-            let index = self.addresses.iter().position(|other| *other == set).unwrap_or_else(|| {
-                self.addresses.push(set);
-                self.addresses.len() - 1
-            });
-            self.address_of.insert(text.to_owned(), index as u32);
-            Ok(index as u32)
+            let index = place(&mut self.places[0], &mut self.addresses, set);
+            self.address_of.insert(text.to_owned(), index);
+            Ok(index)
         };
         let (source, destination) = (address(&header.source)?, address(&header.destination)?);
         let mut port = |text: &str| -> Result<u32, HeaderRefusal> {
@@ -256,12 +270,9 @@ impl EndTables {
                 return Ok(known);
             }
             let set = PortSet::parse(text, variables).map_err(|reason| ("port", reason))?;
-            let index = self.ports.iter().position(|other| *other == set).unwrap_or_else(|| {
-                self.ports.push(set);
-                self.ports.len() - 1
-            });
-            self.ports_of.insert(text.to_owned(), index as u32);
-            Ok(index as u32)
+            let index = place(&mut self.places[1], &mut self.ports, set);
+            self.ports_of.insert(text.to_owned(), index);
+            Ok(index)
         };
         let (source_ports, destination_ports) = (port(&header.source_ports)?, port(&header.destination_ports)?);
         Ok(EndsNeeded { source, source_ports, destination, destination_ports })

@@ -70,6 +70,8 @@ impl PortSet {
 
 /// Deepest nesting of lists and variables; deeper text is refused so that a hostile rule cannot exhaust the stack.
 pub(super) const MAX_NESTING: usize = 16;
+/// Most entries of a list with everything nested in it: variables that name others several times multiply.
+pub(super) const MAX_ENTRIES: usize = 1 << 20;
 
 #[derive(Default)]
 struct Sets {
@@ -102,6 +104,9 @@ impl Sets {
         if let Some(name) = text.strip_prefix('$') {
             let value = variables.get(name)?;
             return self.collect(value, negated, variables, depth + 1);
+        }
+        if self.positive.len() + self.negative.len() >= MAX_ENTRIES {
+            return Err(format!("lists and variables together have more than {MAX_ENTRIES} entries"));
         }
         let range = single(text)?;
         if negated && range == (0, u16::MAX) {

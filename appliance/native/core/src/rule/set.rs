@@ -8,14 +8,18 @@ use super::keyword::flowbits::{FlowBit, Names};
 use super::model::Rule;
 use super::parse::{self, Reason};
 use super::plan::Plan;
-use super::text::logical_lines;
+use super::text::{logical_lines, MAX_LINE_BYTES};
 use super::vars::Variables;
 use crate::error::{Error, Result};
 use crate::prefilter::MatcherKind;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Longest rule file; the largest published sets have about 40 MB.
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// A rule that was not loaded.
 #[derive(Debug, Clone)]
@@ -76,7 +80,7 @@ impl RuleSet {
         for path in paths {
             for file in files_of(path)? {
                 // One file at a time: a set's text is several times as large as what is kept of it.
-                let bytes = std::fs::read(&file).map_err(|source| Error::File { path: file.clone(), source })?;
+                let bytes = read_bounded(&file).map_err(|source| Error::File { path: file.clone(), source })?;
                 reader.read(&file.display().to_string(), &bytes, variables);
             }
         }
@@ -119,6 +123,12 @@ impl Reader {
     fn read(&mut self, name: &str, bytes: &[u8], variables: &Variables) {
         let file: Arc<str> = name.into();
         for line in logical_lines(bytes) {
+            if line.text.len() > MAX_LINE_BYTES {
+                let reason = format!("{} bytes came; allowed are {MAX_LINE_BYTES}", line.text.len());
+                let reason = Reason { sid: None, keyword: "line".into(), reason };
+                self.refused.push(refusal(&file, line.number, reason));
+                continue;
+            }
             match parse::rule(&line.text, variables, &mut self.ends, &mut self.shared) {
                 Ok(rule) => {
                     let digest = Sha256::digest(&line.text).into();
@@ -149,6 +159,17 @@ impl Reader {
         let plan = Plan::build(&rules, &self.ends, options)?;
         Ok(RuleSet { rules, refused: self.refused, digest, bits: self.shared.bits, ends: self.ends, plan })
     }
+}
+
+/// A whole file, if it is no longer than a rule file may be: `/dev/zero` is a file too.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let reason = format!("more than {MAX_FILE_BYTES} bytes came; a rule file may have so many");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
 }
 
 fn files_of(path: &Path) -> Result<Vec<PathBuf>> {

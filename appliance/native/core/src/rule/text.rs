@@ -4,7 +4,7 @@
 
 /// Longest logical line; Suricata reads lines into a buffer of 8 KiB and refuses longer ones, address lists of today are
 /// longer, so the limit is wider here and only bounds memory.
-const MAX_LINE_BYTES: usize = 1 << 20;
+pub const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// One logical line: lines that end in a backslash are joined with the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]

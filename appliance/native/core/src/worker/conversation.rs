@@ -13,7 +13,7 @@ pub struct Conversation {
     pub scratch: FlowScratch,
     /// TCP, once a handshake has begun.
     pub tcp: Option<Box<TcpPart>>,
-    /// Bytes of the budget that windows and parser hold.
+    /// Bytes of the budget that windows, parser and notes hold.
     pub accounted: usize,
 }
 
@@ -40,8 +40,10 @@ pub struct Window {
 }
 
 impl Conversation {
-    /// Bytes that windows and parser hold.
+    /// Bytes that windows, parser and detection's notes hold.
     pub fn memory(&self) -> usize {
-        self.app.memory() + self.tcp.as_ref().map_or(0, |tcp| tcp.windows.iter().map(|w| w.bytes.memory()).sum())
+        self.scratch.memory()
+            + self.app.memory()
+            + self.tcp.as_ref().map_or(0, |tcp| tcp.windows.iter().map(|w| w.bytes.memory()).sum())
     }
 }

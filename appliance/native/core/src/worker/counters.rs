@@ -43,7 +43,7 @@ pub struct Counters {
 
 impl Counters {
     /// Name and value of each counter, names as in the engine's statistics.
-    pub fn named(&self) -> [(&'static str, u64); 22] {
+    pub fn named(&self) -> [(&'static str, u64); 24] {
         [
             ("packets", self.packets),
             ("bytes", self.bytes),
@@ -64,7 +64,9 @@ impl Counters {
             ("http_transactions", self.app.http_transactions),
             ("http_errors", self.app.http_errors),
             ("http_decode_errors", self.app.http_decode_errors),
+            ("http_memory_drops", self.app.http_memory_drops),
             ("dns_transactions", self.app.dns_transactions),
+            ("dns_cut", self.app.dns_cut),
             ("dns_malformed", self.app.dns_malformed),
             ("tls_flows", self.app.tls_flows),
         ]

@@ -79,6 +79,12 @@ impl<'a, I: Inspector> Judge<'a, I> {
         (self.client.1, self.server.1)
     }
 
+    /// Bytes of the flow's notes.
+    #[inline]
+    pub fn notes_memory(&self) -> usize {
+        self.scratch.memory()
+    }
+
     /// Judge the packet at hand.
     #[inline]
     pub fn packet(&mut self, direction: Direction, payload_in_stream: bool) {

@@ -230,8 +230,8 @@ impl<I: Inspector> Reader<'_, I> {
         self.app.end(direction, &mut cx);
     }
 
-    /// Bytes that windows and parser hold.
+    /// Bytes that windows, parser and the judge's notes hold.
     pub fn memory(&self) -> usize {
-        self.app.memory() + self.tcp.windows.iter().map(|w| w.bytes.memory()).sum::<usize>()
+        self.judge.notes_memory() + self.app.memory() + self.tcp.windows.iter().map(|w| w.bytes.memory()).sum::<usize>()
     }
 }

@@ -10,6 +10,8 @@ use crate::inspect::Direction;
 pub const HEADER_BYTES: usize = 12;
 /// Questions read; more than one is rare, a rule may look at each.
 const MAX_QUESTIONS: usize = 32;
+/// Text of all questions of a message: pointers make a few bytes stand for a name of a thousand, and each is searched.
+const MAX_QUESTION_BYTES: usize = 4096;
 /// Answers kept for the analyst.
 const MAX_ANSWERS: usize = 16;
 
@@ -52,6 +54,8 @@ pub struct Message {
     pub questions: Vec<Question>,
     /// Answers of the kinds A, AAAA, CNAME, NS and PTR.
     pub answers: Vec<Answer>,
+    /// Questions were left out because they are too many or their text is too long.
+    pub cut: bool,
 }
 
 fn word(data: &[u8], at: usize) -> Result<u16, Malformed> {
@@ -99,17 +103,23 @@ impl Message {
         }
         let counts = (usize::from(word(data, 4)?), usize::from(word(data, 6)?));
         let mut message =
-            Self { id: word(data, 0)?, flags: word(data, 2)?, questions: Vec::new(), answers: Vec::new() };
-        let mut at = HEADER_BYTES;
+            Self { id: word(data, 0)?, flags: word(data, 2)?, questions: Vec::new(), answers: Vec::new(), cut: false };
+        let (mut at, mut text) = (HEADER_BYTES, 0);
         for _ in 0..counts.0.min(MAX_QUESTIONS) {
             let mut name = Vec::new();
             at = read_name(data, at, &mut name)?;
             let rrtype = word(data, at)?;
             word(data, at + 2)?;
             at += 4;
+            text += name.len();
+            if text > MAX_QUESTION_BYTES {
+                message.cut = true;
+                return Ok(message);
+            }
             message.questions.push(Question { name, rrtype });
         }
-        if counts.0 <= MAX_QUESTIONS {
+        message.cut = counts.0 > MAX_QUESTIONS;
+        if !message.cut {
             message.read_answers(data, at, counts.1.min(MAX_ANSWERS));
         }
         Ok(message)

@@ -90,6 +90,7 @@ impl Dns {
         match Message::parse(data) {
             Ok(message) => {
                 cx.counters.dns_transactions += 1;
+                cx.counters.dns_cut += u64::from(message.cut);
                 let stage = if message.is_response() { Stage::Response } else { Stage::Request };
                 let mut tx = DnsTransaction::new(self.count, message);
                 self.count += 1;

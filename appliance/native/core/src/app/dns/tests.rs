@@ -69,6 +69,17 @@ fn a_message_that_breaks_off_is_counted_and_the_answers_before_the_break_are_kep
 }
 
 #[test]
+fn pointers_do_not_make_a_kilobyte_of_each_question() {
+    let name = [&b"\x3f"[..], &[b'a'; 63]].concat().repeat(15);
+    let mut message = b"\x12\x34\x01\x00\x00\x20\x00\x00\x00\x00\x00\x00".to_vec();
+    message.extend([&name[..], b"\x00\x00\x01\x00\x01"].concat());
+    message.extend(b"\xc0\x0c\x00\x01\x00\x01".repeat(31));
+    let (told, counters) = run(&mut Dns::new(false), &[(Direction::ToServer, &message)]);
+    assert_eq!(told[0].matches("dns.rrname").count(), 4, "959 bytes each, 4096 in all");
+    assert_eq!((counters.dns_transactions, counters.dns_cut), (1, 1));
+}
+
+#[test]
 fn random_messages_never_panic() {
     let mut x = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..20_000 {

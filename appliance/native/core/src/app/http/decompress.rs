@@ -2,17 +2,22 @@
 //!
 //! Rules: what a body is, its first bytes say (servers and attackers declare the wrong coding and browsers cope): a
 //! gzip member, a zlib stream, or bare deflate; what turns out to be none of them is passed on as it is. Work is
-//! bounded: the caller stops an output that reaches its limit, and an inner layer's input is bounded by
-//! `MAX_INNER_BYTES`. Sources: RFC 1950-1952, RFC 9110 section 8.4.
+//! bounded: the caller stops an output that reaches its limit, and an inner layer's input is bounded by that limit too.
+//! Blocks and members without any content must cost little, for they may be ten bits long: hence an inflater with
+//! ready-made tables that resets without clearing its window. Sources: RFC 1950-1952, RFC 9110 section 8.4.
 
 use super::headers::contains;
-use miniz_oxide::inflate::stream::{inflate, InflateState};
-use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 /// Codings taken off at most (Suricata's default).
 const MAX_LAYERS: usize = 2;
-/// What one layer may give to the next.
-const MAX_INNER_BYTES: usize = 4 * 1024 * 1024;
+/// What one layer may give to the next beside twice the limit of the output: compressed data is hardly ever larger than
+/// what it stands for.
+const INNER_ROOM_BYTES: usize = 64 * 1024;
+/// The base-2 logarithm of the window (RFC 1951 section 2).
+const WINDOW_BITS: u8 = 15;
+/// What an inflater takes: its tables and its window.
+const INFLATER_BYTES: usize = 48 * 1024;
 const OUTPUT_BYTES: usize = 8 * 1024;
 /// Input kept until the first output shows that it is compressed.
 const MAX_HEAD_BYTES: usize = 256;
@@ -52,7 +57,7 @@ enum State {
 /// One layer.
 struct Layer {
     state: State,
-    inflater: Option<Box<InflateState>>,
+    inflater: Option<Box<Inflate>>,
     flags: u8,
     extra: u16,
     produced: usize,
@@ -72,8 +77,8 @@ impl Layer {
                     input = &input[1..];
                     if seen.len() == 2 {
                         let seen = std::mem::take(seen);
-                        self.begin(&seen);
-                        if !self.feed(&seen, emit)? {
+                        let rest = self.begin(&seen);
+                        if !self.feed(rest, emit)? {
                             return Ok(false);
                         }
                     }
@@ -103,16 +108,21 @@ impl Layer {
         Ok(true)
     }
 
-    /// Choose by the first two bytes.
-    fn begin(&mut self, seen: &[u8]) {
-        let zlib = seen[0] & 0x0f == 8 && u16::from_be_bytes([seen[0], seen[1]]) % 31 == 0;
-        (self.state, self.inflater) = match (seen, zlib) {
-            ([0x1f, 0x8b], _) => (State::Header(GzipField::Fixed(0)), Some(InflateState::new_boxed(DataFormat::Raw))),
-            (_, true) => {
-                (State::Inflate { gzip: false }, Some(InflateState::new_boxed(DataFormat::ZLibIgnoreChecksum)))
-            }
-            _ => (State::Inflate { gzip: false }, Some(InflateState::new_boxed(DataFormat::Raw))),
-        };
+    /// Choose by the first two bytes; those of them that the inflater is to read. Its checksums are not looked at, so a
+    /// zlib stream is inflated as bare deflate behind its header; a preset dictionary is nothing that HTTP has.
+    fn begin<'s>(&mut self, seen: &'s [u8]) -> &'s [u8] {
+        let zlib = seen[0] & 0x0f == 8 && seen[1] & 0x20 == 0 && u16::from_be_bytes([seen[0], seen[1]]) % 31 == 0;
+        self.inflater = Some(Box::new(Inflate::new(false, WINDOW_BITS)));
+        if seen == [0x1f, 0x8b] {
+            self.state = State::Header(GzipField::Fixed(0));
+            return seen;
+        }
+        self.state = State::Inflate { gzip: false };
+        if zlib {
+            self.head.extend_from_slice(seen);
+            return &[];
+        }
+        seen
     }
 
     fn header_byte(&mut self, field: GzipField, byte: u8) -> Result<(), Broken> {
@@ -178,27 +188,28 @@ impl Layer {
         let kept = if first { start.len().min(MAX_HEAD_BYTES - self.head.len()) } else { 0 };
         self.head.extend_from_slice(&start[..kept]);
         loop {
-            let result = inflate(inflater, input, &mut output, MZFlush::None);
-            *input = &input[result.bytes_consumed..];
-            self.produced += result.bytes_written;
-            if result.bytes_written > 0 && !emit(&output[..result.bytes_written]) {
+            let (in_before, out_before) = (inflater.total_in(), inflater.total_out());
+            let status = inflater.decompress(input, &mut output, InflateFlush::NoFlush);
+            // Neither exceeds the length of its slice.
+            let consumed = (inflater.total_in() - in_before) as usize;
+            let written = (inflater.total_out() - out_before) as usize;
+            *input = &input[consumed..];
+            self.produced += written;
+            if written > 0 && !emit(&output[..written]) {
                 return Ok(false);
             }
-            let stuck = result.bytes_consumed == 0 && result.bytes_written == 0;
-            match result.status {
-                Ok(MZStatus::StreamEnd) if gzip => {
-                    inflater.reset(DataFormat::Raw);
+            match status {
+                Ok(Status::StreamEnd) if gzip => {
+                    inflater.reset(false);
                     self.state = State::Trailer(8);
                     return Ok(true);
                 }
-                Ok(MZStatus::StreamEnd) => {
+                Ok(Status::StreamEnd) => {
                     self.end();
                     return Ok(true);
                 }
-                Ok(_) | Err(MZError::Buf) if input.is_empty() && result.bytes_written < OUTPUT_BYTES => {
-                    return Ok(true)
-                }
-                Ok(_) | Err(MZError::Buf) if !stuck => {}
+                Ok(_) if input.is_empty() && written < OUTPUT_BYTES => return Ok(true),
+                Ok(_) if consumed > 0 || written > 0 => {}
                 _ if self.produced == 0 => {
                     // Not compressed at all: hand on what was looked at, then the rest.
                     let head = std::mem::take(&mut self.head);
@@ -224,6 +235,8 @@ impl Layer {
 /// The layers of a body, outermost first.
 pub struct Decoder {
     layers: Vec<Layer>,
+    /// Most bytes that one layer gives to the next.
+    inner_limit: usize,
 }
 
 impl std::fmt::Debug for Decoder {
@@ -233,17 +246,20 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// A decoder for the codings that Content-Encoding names; None when there is nothing to take off.
-    pub fn for_encoding(value: &[u8]) -> Option<Self> {
+    /// A decoder for the codings that Content-Encoding names, of whose output `limit` bytes are wanted; None when there
+    /// is nothing to take off.
+    pub fn for_encoding(value: &[u8], limit: usize) -> Option<Self> {
         let known = |coding: &&[u8]| contains(coding, b"gzip") || contains(coding, b"deflate");
         let layers =
             value.split(|b| matches!(b, b',' | b' ' | b'\t')).filter(known).take(MAX_LAYERS).map(|_| Layer::new());
         let layers: Vec<_> = layers.collect();
-        (!layers.is_empty()).then_some(Self { layers })
+        let inner_limit = limit.saturating_mul(2).saturating_add(INNER_ROOM_BYTES);
+        (!layers.is_empty()).then_some(Self { layers, inner_limit })
     }
 
     /// Decode `input`; Ok(false) when `emit` wanted no more.
     pub fn feed(&mut self, input: &[u8], emit: Emit<'_>) -> Result<bool, Broken> {
+        let inner_limit = self.inner_limit;
         match self.layers.as_mut_slice() {
             [] => Ok(emit(input)),
             [only] => only.feed(input, emit),
@@ -255,7 +271,7 @@ impl Decoder {
                     given += chunk.len();
                     let more = inner.feed(chunk, emit);
                     broken = more.is_err();
-                    more.unwrap_or(false) && given <= MAX_INNER_BYTES
+                    more.unwrap_or(false) && given <= inner_limit
                 });
                 if broken {
                     return Err(Broken);
@@ -268,7 +284,7 @@ impl Decoder {
     /// Bytes held.
     pub fn memory(&self) -> usize {
         let inflaters = self.layers.iter().filter(|l| l.inflater.is_some()).count();
-        inflaters * std::mem::size_of::<InflateState>() + std::mem::size_of_val(self.layers.as_slice())
+        inflaters * INFLATER_BYTES + std::mem::size_of_val(self.layers.as_slice())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Rules: reads what servers and browsers would read, not what the RFCs allow (libhtp's IDS personality is the model
 //! where they differ); a direction that cannot be read further is given up alone, counted, and what was known of its
-//! transactions is told. Sources: RFC 9110, RFC 9112. Bounded: lines, fields, bodies and open transactions have limits.
+//! transactions is told. Sources: RFC 9110, RFC 9112. Bounded: lines, fields, bodies and open transactions have limits,
+//! and when the memory of all flows is used up, no direction keeps any more of them.
 
 mod body;
 mod decompress;
@@ -138,6 +139,20 @@ impl Http {
         self.responses.stop();
     }
 
+    /// The memory of all flows is used up: a direction that would keep more is given up, whoever used it.
+    fn give_way(&mut self, direction: Direction, cx: &mut AppContext<'_>) -> bool {
+        let collects = match direction {
+            Direction::ToServer => self.requests.collects(),
+            Direction::ToClient => self.responses.collects(),
+        };
+        if cx.memory_full && collects {
+            cx.counters.http_memory_drops += 1;
+            self.lose(direction, false, cx);
+            return true;
+        }
+        false
+    }
+
     /// A direction cannot be read further; an error is counted unless it just ended.
     fn lose(&mut self, direction: Direction, error: bool, cx: &mut AppContext<'_>) {
         cx.counters.http_errors += u64::from(error);
@@ -167,6 +182,9 @@ impl Http {
 
 impl AppParser for Http {
     fn data(&mut self, direction: Direction, data: &[u8], cx: &mut AppContext<'_>) {
+        if self.give_way(direction, cx) {
+            return;
+        }
         match direction {
             Direction::ToServer => {
                 self.request_data(data, cx);

@@ -51,6 +51,11 @@ impl Requests {
     pub fn memory(&self) -> usize {
         self.lines.memory()
     }
+
+    /// What comes next will be kept: lines, not the bytes of a body.
+    pub fn collects(&self) -> bool {
+        !self.lines.is_empty() || matches!(self.state, State::Line | State::Headers)
+    }
 }
 
 /// Method, target and protocol of a request line. Spaces inside the target are kept: the last one ends it, as Suricata
@@ -130,7 +135,10 @@ impl Http {
         tx.reach(Stage::Request, cx);
         let connect = tx.is_method("CONNECT");
         if framing.is_some() {
-            let decoder = tx.request_headers.joined("content-encoding").and_then(|value| Decoder::for_encoding(&value));
+            let decoder = tx
+                .request_headers
+                .joined("content-encoding")
+                .and_then(|value| Decoder::for_encoding(&value, cx.config.body_limit));
             tx.request_body.decode_with(decoder);
         }
         match framing {
@@ -149,7 +157,8 @@ impl Http {
         let Some(tx) = self.open.back_mut() else { return false };
         match piece {
             Piece::Data(bytes) => {
-                if cx.memory_full {
+                if cx.memory_full && !tx.request_body.is_full() {
+                    cx.counters.http_memory_drops += 1;
                     tx.request_body.close();
                 }
                 if tx.request_body.push(bytes, cx.config.body_limit).is_err() {

@@ -38,19 +38,28 @@ impl Responses {
     pub fn memory(&self) -> usize {
         self.lines.memory()
     }
+
+    /// What comes next will be kept: lines, not the bytes of a body.
+    pub fn collects(&self) -> bool {
+        !self.lines.is_empty() || matches!(self.state, State::Line | State::Headers)
+    }
 }
 
 /// Whether a line can be a status line: browsers only look for "http" (libhtp reads anything else as the body of an
 /// answer without a header).
 fn is_status_line(line: &[u8]) -> bool {
-    let start = line.iter().position(|&b| !is_space(b) && b != 0).unwrap_or(line.len());
-    line[start..].get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"http"))
+    line[blanks(line)..].get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"http"))
 }
 
-/// Whether a status line may begin here, white space before it included.
-fn begins_status_line(data: &[u8]) -> bool {
-    let word = data.iter().position(|&b| !is_space(b) && b != 0).map_or(&[][..], |start| &data[start..]);
-    word.len() < 4 && b"http"[..word.len()].eq_ignore_ascii_case(word)
+/// Length of the white space (and NUL bytes) before the first word.
+fn blanks(data: &[u8]) -> usize {
+    data.iter().position(|&b| !is_space(b) && b != 0).unwrap_or(data.len())
+}
+
+/// Whether a status line begins or may begin with this word.
+fn may_be_status_line(word: &[u8]) -> bool {
+    let n = word.len().min(4);
+    word[..n].eq_ignore_ascii_case(&b"http"[..n])
 }
 
 impl Http {
@@ -149,7 +158,9 @@ impl Http {
             }
         };
         if framing != Framing::Length(0) {
-            let decoder = headers.joined("content-encoding").and_then(|value| Decoder::for_encoding(&value));
+            let decoder = headers
+                .joined("content-encoding")
+                .and_then(|value| Decoder::for_encoding(&value, cx.config.body_limit));
             tx.response_body.decode_with(decoder);
         }
         let refused =
@@ -204,17 +215,23 @@ impl Http {
     /// More came with the end of the body than was announced: what is no status line belongs to it, as browsers show
     /// it.
     fn unexpected(&mut self, data: &mut &[u8], cx: &mut AppContext<'_>) {
-        while !data.is_empty() && !is_status_line(data) && !begins_status_line(data) {
-            let end = memchr::memchr(b'\n', data).map_or(data.len(), |end| end + 1);
-            let (line, rest) = data.split_at(end);
-            self.keep(line, cx);
+        while !data.is_empty() {
+            // Empty lines go with the line behind them, so that each byte is looked at once.
+            let start = blanks(data);
+            if may_be_status_line(&data[start..]) {
+                return;
+            }
+            let end = memchr::memchr(b'\n', &data[start..]).map_or(data.len(), |end| start + end + 1);
+            let (lines, rest) = data.split_at(end);
+            self.keep(lines, cx);
             *data = rest;
         }
     }
 
     fn keep(&mut self, bytes: &[u8], cx: &mut AppContext<'_>) {
         let Some(tx) = self.answered() else { return };
-        if cx.memory_full {
+        if cx.memory_full && !tx.response_body.is_full() {
+            cx.counters.http_memory_drops += 1;
             tx.response_body.close();
         }
         if tx.response_body.push(bytes, cx.config.body_limit).is_err() {

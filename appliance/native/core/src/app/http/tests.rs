@@ -124,6 +124,16 @@ fn more_body_than_was_announced_and_junk_before_an_answer_are_read_as_browsers_d
 }
 
 #[test]
+fn empty_lines_behind_a_body_are_looked_at_once() {
+    // A megabyte of them: looked at again for each line, this would take hours.
+    let blank = b"\n".repeat(1 << 20);
+    let answer = [&b"HTTP/1.1 200 ok\r\nContent-Length: 1\r\n\r\nx"[..], &blank, b"zzzz"].concat();
+    let (told, _) = run(&[(ToServer, b"GET /1 HTTP/1.1\r\n\r\n"), (ToClient, &answer)]);
+    assert_eq!(told[3].trim_end_matches('\n'), "0 3: x", "they belong to the body, up to its limit");
+    assert_eq!(told[3].len(), "0 3: ".len() + LIMIT);
+}
+
+#[test]
 fn a_compressed_request_body_is_told_decoded() {
     let body = miniz_oxide::deflate::compress_to_vec_zlib(b"name=value", 6);
     let head = format!("POST / HTTP/1.1\r\nContent-Encoding: deflate\r\nContent-Length: {}\r\n\r\n", body.len());

@@ -9,6 +9,10 @@ use std::net::IpAddr;
 /// A side with more IPv4 addresses than this is wide: it would fill a large part of the table.
 const WIDE_ADDRESSES: u64 = 1 << 24;
 
+/// Most entries of one side's table (16 MiB). Ranges that overlap in ever new ways make their square of them; the widest
+/// of those are kept apart then.
+const MAX_ENTRIES: usize = 1 << 22;
+
 /// The table.
 #[derive(Debug, Default)]
 pub struct AddressTable {
@@ -42,7 +46,9 @@ impl AddressTable {
                 by_destination.push((program, destination));
             }
         }
-        Self { by_source: Segments::build(&by_source), by_destination: Segments::build(&by_destination), wide }
+        let by_source = Segments::within(MAX_ENTRIES, by_source, &mut wide);
+        let by_destination = Segments::within(MAX_ENTRIES, by_destination, &mut wide);
+        Self { by_source, by_destination, wide }
     }
 
     /// Appends the candidates for a packet, unsorted.
@@ -69,8 +75,26 @@ fn breadth(set: &AddressSet) -> u64 {
     }
 }
 
+/// Addresses from the first to the last of a set: what it overlaps with.
+fn span(set: &AddressSet) -> u128 {
+    let ends = |low: Option<u128>, high: Option<u128>| high.unwrap_or(0) - low.unwrap_or(0);
+    let v4 = ends(set.v4().first().map(|r| u128::from(r.0)), set.v4().last().map(|r| u128::from(r.1)));
+    v4.max(ends(set.v6().first().map(|r| r.0), set.v6().last().map(|r| r.1)))
+}
+
 impl Segments {
-    fn build(programs: &[(u32, &AddressSet)]) -> Self {
+    /// A table of at most `limit` entries; programs that do not fit go to `wide`, those that span most first.
+    fn within(limit: usize, mut programs: Vec<(u32, &AddressSet)>, wide: &mut Vec<u32>) -> Self {
+        programs.sort_by_key(|(_, set)| span(set));
+        loop {
+            if let Some(segments) = Self::build(&programs, limit) {
+                return segments;
+            }
+            wide.extend(programs.drain(programs.len() / 2..).map(|(program, _)| program));
+        }
+    }
+
+    fn build(programs: &[(u32, &AddressSet)], limit: usize) -> Option<Self> {
         // Each range opens its program at its first key and closes it behind its last one.
         let mut events: Vec<(u128, bool, u32)> = Vec::new();
         for &(program, set) in programs {
@@ -98,11 +122,14 @@ impl Segments {
                 }
                 at += 1;
             }
+            if segments.programs.len() + open.len() > limit {
+                return None;
+            }
             segments.starts.push(start);
             segments.programs.extend_from_slice(&open);
             segments.offsets.push(segments.programs.len() as u32);
         }
-        segments
+        Some(segments)
     }
 
     fn at(&self, key: u128) -> &[u32] {
@@ -117,6 +144,26 @@ impl Segments {
 mod tests {
     use super::*;
     use crate::rule::vars::Variables;
+
+    #[test]
+    fn ranges_that_all_overlap_do_not_make_a_table_of_their_square() {
+        let variables = Variables::default();
+        let sets: Vec<AddressSet> = (0..400)
+            .map(|n| AddressSet::parse(&format!("2001:db8::{n:x}-2001:db8::1:{:x}", 65_535 - n), &variables).unwrap())
+            .collect();
+        let programs: Vec<(u32, &AddressSet)> = (0..).zip(&sets).collect();
+        let mut wide = Vec::new();
+        let segments = Segments::within(1000, programs, &mut wide);
+        assert!(segments.programs.len() <= 1000 && !segments.starts.is_empty());
+        let table = AddressTable { by_source: segments, wide, ..AddressTable::default() };
+        for text in ["2001:db8::0", "2001:db8::c8", "2001:db8::1:ff00", "2001:db8::2:0"] {
+            let address: IpAddr = text.parse().unwrap();
+            let mut found = Vec::new();
+            table.candidates(address, address, &mut found);
+            let all = (0..400).filter(|&program| sets[program as usize].contains(address));
+            assert!(all.into_iter().all(|program| found.contains(&program)), "{text}: nothing is missed");
+        }
+    }
 
     #[test]
     fn the_table_finds_what_going_through_all_sets_finds() {

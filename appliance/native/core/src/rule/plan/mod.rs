@@ -77,7 +77,7 @@ pub struct Plan {
     pub programs: Vec<Program>,
     /// Packet programs by class and direction.
     pub packets: [[PortedGroup; 2]; 4],
-    /// Stream programs by direction.
+    /// Stream programs by direction, and packet programs whose patterns are searched for along with theirs.
     pub streams: [PortedGroup; 2],
     /// Transaction programs by the buffer of their fast pattern.
     pub buffers: [Group; BUFFERS],
@@ -198,11 +198,14 @@ impl<'r> Builder<'r> {
         let classes = classes(rule, tcp_packets);
         if !classes.is_empty() {
             let program = self.program(index, Scope::PacketPayload, direction, Stage::Request);
-            let among = if tcp_packets && !packets_only { Among::PayloadHead } else { Among::Payload };
-            let pattern = choose(rule, among);
+            let pattern = choose(rule, Among::Payload);
             self.programs[program as usize].filtered = pattern.is_some();
             for class in classes {
                 for way in ways(direction) {
+                    if let (PacketClass::Tcp, Some(searched)) = (class, searched_in_stream(pattern.as_ref())) {
+                        self.streams[way as usize].add(program, rule, self.ends, Some(&searched));
+                        continue;
+                    }
                     let group = &mut self.packets[class as usize][way as usize];
                     group.add(program, rule, self.ends, pattern.as_ref());
                 }
@@ -263,6 +266,19 @@ impl<'r> Builder<'r> {
             addresses,
             matcher,
         })
+    }
+}
+
+/// A TCP packet's payload is searched once, with the patterns of the stream: the pattern of a packet program that has to be
+/// searched for all over the payload stands among them.
+fn searched_in_stream(pattern: Option<&FastPattern>) -> Option<FastPattern> {
+    /// Shorter ones are found too often where they do not count.
+    const MIN_BYTES: usize = 4;
+    let pattern = pattern?;
+    match pattern.place {
+        Place::At { .. } => None,
+        Place::Head { .. } if pattern.bytes.len() < MIN_BYTES => None,
+        Place::Head { .. } | Place::Anywhere => Some(FastPattern { place: Place::Anywhere, ..pattern.clone() }),
     }
 }
 

@@ -50,9 +50,6 @@ pub enum Place {
 pub enum Among {
     /// The payload's contents.
     Payload,
-    /// The payload's contents, one at its beginning before the one that is marked: for packets, whose beginnings are looked
-    /// at besides the stream.
-    PayloadHead,
     /// The contents in buffers of the application layer.
     Buffers,
 }
@@ -69,13 +66,9 @@ pub fn choose(rule: &Rule, among: Among) -> Option<FastPattern> {
             };
             let place = place_of(content, &range);
             let piece = &content.bytes()[range];
-            let score = match (among, content.fast) {
-                // One byte would make a candidate of every packet.
-                (Among::PayloadHead, _) if place != Place::Anywhere && piece.len() > 1 => {
-                    u64::MAX - u64::from(matches!(place, Place::Head { .. }))
-                }
-                (_, Marked::No) => score(piece, content.nocase, chain.buffer),
-                _ => u64::MAX - 2,
+            let score = match content.fast {
+                Marked::No => score(piece, content.nocase, chain.buffer),
+                _ => u64::MAX,
             };
             if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
                 let pattern =

@@ -51,6 +51,54 @@ fn a_full_table_gives_flows_up_and_memory_stays_bounded() {
 }
 
 #[test]
+fn what_http_holds_of_many_flows_at_once_stays_within_the_budget() {
+    /// Longest single piece of data: what one call may add before the budget is looked at again.
+    const PIECE: usize = 1400;
+    let line = [&b"X: "[..], &[b'h'; PIECE - 5], b"\r\n"].concat();
+    let unfinished = [b'u'; PIECE];
+    let pipelined = b"GET / HTTP/1.1\r\n\r\n".repeat(70);
+    let answer = [&b"HTTP/1.1 200 OK\r\nX: "[..], &[b'h'; PIECE - 40], b"\r\n"].concat();
+    for (to_server, piece) in
+        [(true, &line[..]), (true, &unfinished), (true, &pipelined), (false, &answer), (false, &line)]
+    {
+        let mut w = worker(|c| c.stream_memcap_mib = 1);
+        let mut scripts: Vec<Script> = (0..200).map(|i| Script::new(5000 + i).open()).collect();
+        for script in &mut scripts {
+            script.raw(true, tcp_flags::ACK, if to_server { b"GET / HTTP/1.1\r\n" } else { REQUEST });
+        }
+        for _ in 0..12 {
+            for script in &mut scripts {
+                script.raw(to_server, tcp_flags::ACK, piece);
+                script.now_ns = 0;
+            }
+        }
+        for place in 0..scripts[0].segments.len() {
+            for script in &scripts {
+                script.segments[place].send(&mut w);
+            }
+        }
+        // A transaction takes about 40 times the bytes of the shortest request: one piece of those may come in beyond.
+        assert!(w.budget.used() < (1 << 20) + 128 * 1024, "{} for {:?}", w.budget.used(), &piece[..8]);
+        assert!(w.counters().app.http_memory_drops > 0 || w.counters().stream_memcap_drops > 0);
+        w.finish();
+        assert_eq!(w.budget.used(), 0);
+    }
+}
+
+#[test]
+fn the_end_of_time_is_a_time_like_any_other() {
+    let mut w = worker(|_| {});
+    for ts_ns in [0, u64::MAX, 1, u64::MAX - 1] {
+        let mut script = Script::new(5000).open().data(true, REQUEST);
+        script.segments.iter_mut().for_each(|segment| segment.ts_ns = ts_ns);
+        script.send(&mut w);
+        w.advance(ts_ns);
+    }
+    w.finish();
+    assert_eq!(w.counters().flows_active, 0);
+}
+
+#[test]
 fn dns_over_udp_is_known_before_its_packet_is_judged() {
     let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x01b\x00\x00\x01\x00\x01";
     let mut answer = query.to_vec();

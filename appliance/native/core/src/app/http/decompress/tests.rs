@@ -12,7 +12,7 @@ fn gzip(data: &[u8], flags: u8, optional: &[u8]) -> Vec<u8> {
 }
 
 fn decode(encoding: &str, input: &[u8], size: usize) -> (Vec<u8>, bool) {
-    let mut decoder = Decoder::for_encoding(encoding.as_bytes()).unwrap();
+    let mut decoder = Decoder::for_encoding(encoding.as_bytes(), 1 << 20).unwrap();
     let mut out = Vec::new();
     let mut broken = false;
     for chunk in input.chunks(size) {
@@ -72,16 +72,28 @@ fn a_bomb_stops_where_the_caller_says_and_a_nested_one_at_the_inner_bound() {
     // The inner layer reads a gzip name that never ends: no output, bounded input.
     let mut inner = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
     inner.resize(50 << 20, b'n');
-    let mut decoder = Decoder::for_encoding(b"gzip, gzip").unwrap();
+    let mut decoder = Decoder::for_encoding(b"gzip, gzip", 1 << 20).unwrap();
     let stopped = gzip(&inner, 0, b"").chunks(1460).position(|c| decoder.feed(c, &mut |_| true) == Ok(false));
     assert!(stopped.is_some());
+    assert!(decoder.layers[0].produced <= (2 << 20) + INNER_ROOM_BYTES + OUTPUT_BYTES);
+}
+
+#[test]
+fn a_flood_of_empty_blocks_and_members_ends_in_what_follows_them() {
+    // An empty block with fixed codes is ten bits (RFC 1951 section 3.2.6): 0, 1 0, 0000000. Four of them are five bytes.
+    let blocks = [0x02, 0x08, 0x20, 0x80, 0x00].repeat(250_000);
+    let last = compress_to_vec(b"text", 6);
+    let flood = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &blocks, &last, &[0; 8]].concat();
+    assert_eq!(decode("gzip", &flood, 1460), (b"text".to_vec(), false));
+    let members = [gzip(b"", 0, b"").repeat(50_000), gzip(b"text", 0, b"")].concat();
+    assert_eq!(decode("gzip", &members, 1460), (b"text".to_vec(), false));
 }
 
 #[test]
 fn more_layers_than_allowed_and_unknown_codings_stay() {
-    assert!(Decoder::for_encoding(b"br").is_none());
-    assert!(Decoder::for_encoding(b"identity").is_none());
-    assert_eq!(Decoder::for_encoding(b"gzip, gzip, gzip").unwrap().layers.len(), MAX_LAYERS);
+    assert!(Decoder::for_encoding(b"br", 9).is_none());
+    assert!(Decoder::for_encoding(b"identity", 9).is_none());
+    assert_eq!(Decoder::for_encoding(b"gzip, gzip, gzip", 9).unwrap().layers.len(), MAX_LAYERS);
 }
 
 #[test]
