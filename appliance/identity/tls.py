@@ -95,7 +95,7 @@ def named(error: OSError, where: str) -> LinkError:
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "UNEXPECTED_EOF" in reason:
             return ConnectionLostError(f"{where}: the connection was cut", advice=_PATH)
         if not reason:
-            # How OpenSSL 3.5 ends a handshake when a TPM that is gone should have signed; 3.0 leaves the certificate out.
+            # So OpenSSL 3.5 ends a handshake that a vanished TPM should have signed; 3.0 leaves the certificate out.
             return NotReachableError(
                 f"{where}: no TLS 1.3 connection: OpenSSL gave no reason",
                 advice="with a key in a TPM: is the TPM there? start vedette anew, it checks the TPM",
