@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ async def run_page(directory: Path, listen: str, ready: Callable[[str], None], s
         listener = socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         raise EnvironmentFault(
-            f"{listen}: cannot listen there ({error.strerror or error})",
+            f"{listen}: cannot listen there ({os.strerror(error.errno) if error.errno else error})",
             advice="name another address with --page, or free the port",
         ) from error
     with listener:

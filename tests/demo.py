@@ -52,16 +52,7 @@ def main() -> int:
             f"\nKey of this sensor: [yellow]{alerts[0]['assurance'] if alerts else 'unknown'}[/]"
             " (a file; a hardware key is what the product is made for)."
         )
-        done = 0 if accepted == len(alerts) > 0 else 1
-        if not sys.stdout.isatty():
-            console.print(f"The page was at {loop.page}; on a terminal it stays until Ctrl-C.")
-            return done
-        console.print(f"The page: [bold]{loop.page}[/]\nCollector and sensor keep running; Ctrl-C ends them.")
-        with suppress(KeyboardInterrupt):
-            loop.sensor.wait(7 * 24 * 3600)
-            console.print(f"the sensor ended by itself; its log: {loop.sensor.log}")
-            done = 1
-        return done
+        stay(console, loop)
     except LoopError as error:
         console.print(f"demo: {error}", markup=False)
         return 1
@@ -71,6 +62,22 @@ def main() -> int:
     finally:
         console.print("ending collector and sensor")
         loop.close()
+    return 0 if accepted == len(alerts) > 0 else 1
+
+
+def stay(console: Console, loop: Loop) -> None:
+    """On a terminal: keep both up until Ctrl-C.
+
+    Raises:
+        LoopError: the sensor ended by itself.
+    """
+    if not sys.stdout.isatty():
+        console.print(f"The page was at {loop.page}; on a terminal it stays until Ctrl-C.")
+        return
+    console.print(f"The page: [bold]{loop.page}[/]\nCollector and sensor keep running; Ctrl-C ends them.")
+    with suppress(KeyboardInterrupt):
+        code = loop.sensor.wait(7 * 24 * 3600)
+        raise LoopError(f"the sensor ended by itself (exit {code}):\n{loop.sensor.said()}")
 
 
 @contextmanager

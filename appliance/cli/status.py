@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
             print(part)
             for name, value in values.items():
                 if not isinstance(value, dict):
-                    print(f"  {name:22} {shown(value)}")
+                    print(
+                        f"  {name.removesuffix('_ns'):22} {shown_time(value) if name.endswith('_ns') else shown(value)}"
+                    )
     findings = status.get("findings", [])
     for finding in findings:
         print(f"{finding['severity']:8}  {finding['check']}: {finding['text']}")
@@ -56,10 +59,19 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(finding["severity"] == "critical" for finding in findings) else 0
 
 
+def shown_time(value: object) -> str:
+    """Nanoseconds since 1970 as a time in UTC; what is no number, as it is."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return shown(value)
+    return f"{datetime.fromtimestamp(value // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def shown(value: object) -> str:
     """A value as a person reads it."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
     return str(value)

@@ -149,7 +149,7 @@ def _enroll_at(
         needs = exchange.needs()
         if isinstance(needs, Issued):
             folder.write(ca_pem=needs.ca_pem, certificate_pem=needs.certificate_pem)
-            on_step(f"enrolled as {needs.certificate.sensor_id}")
+            on_step(f"{url}: the certificate came")
             return Enrolled(needs.certificate, str(url), already=False)
         on_step(f"{url}: {_DOING[exchange.step]}")
         if isinstance(needs, Ask):

@@ -24,6 +24,7 @@ from appliance.wire.session import (
     BATCHES_PATH,
     HEARTBEAT_PATH,
     MAX_ANSWER_BYTES,
+    RUN_HEADER,
     SNML_MEDIA_TYPE,
     BatchHeader,
     Receipt,
@@ -33,7 +34,7 @@ from appliance.wire.session import (
 
 
 class Transport:
-    """Not thread-safe, but for `abort`: the uplink's thread uses it alone."""
+    """Not thread-safe, but for `abort` and `introduce_anew`: the uplink's thread uses it alone."""
 
     def __init__(
         self,
@@ -43,7 +44,9 @@ class Transport:
         clock: Clock,
         proxy: Proxy | None = None,
         timeout_s: float = 30.0,
+        run: str = "",
     ) -> None:
+        """`run` (32 hex digits) tells this run of the daemon from every other box's and from later ones of this box."""
         if not urls:
             raise ValueError("no collector address")
         self._urls = tuple(urls)
@@ -53,6 +56,8 @@ class Transport:
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._connection: HttpsConnection | None = None
+        self._anew = False
+        self._run = {RUN_HEADER: run} if run else {}
 
     @property
     def url(self) -> CollectorUrl:
@@ -87,6 +92,10 @@ class Transport:
         if connection is not None:
             connection.abort()
 
+    def introduce_anew(self) -> None:
+        """From another thread: the next request goes over a new connection, as whoever we are by then."""
+        self._anew = True
+
     def send_batch(self, header: BatchHeader, body: bytes) -> Receipt | Refusal:
         """One batch and what the collector says to it. Repeating it is safe: the collector stores a number once.
 
@@ -115,6 +124,9 @@ class Transport:
             raise self._not_ours(answer, exc) from exc
 
     def _ask(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._anew:
+            self._anew = False
+            self.close()
         if self._connection is None:
             identity = self._identity()
             identity.certificate.life.check(self._clock.wall_ns())
@@ -122,6 +134,7 @@ class Transport:
                 self.url, context=identity.context(), timeout_s=self._timeout_s, proxy=self._proxy
             )  # fmt: skip
         try:
+            headers |= self._run
             answer = self._connection.request(
                 "POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES
             )

@@ -219,6 +219,20 @@ def test_an_expired_certificate_is_told_before_anything_is_sent_and_a_new_one_is
     assert collector.sequences(EPOCH) == [1]
 
 
+def test_a_renewed_identity_is_shown_on_a_new_connection_and_nothing_is_lost(
+    box: Box, collector: FakeCollector
+) -> None:
+    box.connect(collector.url)
+    box.spool.append([(1, render)])
+    box.until_idle()
+    assert collector.connections == 1
+    box.uplink.introduce_anew()
+    box.spool.append([(1, render)])
+    box.until_idle()
+    assert collector.connections == 2
+    assert collector.sequences(EPOCH) == [1, 2]
+
+
 def test_a_sensor_that_is_not_enrolled_waits_and_says_so(box: Box, collector: FakeCollector) -> None:
     box.identity_folder.certificate_path.unlink()
     box.connect(collector.url)
