@@ -121,15 +121,17 @@ def test_another_tpm_does_not_speak_for_the_sensor(
     assert "did not load the key" in said
 
 
-def test_a_tpm_that_is_gone_at_the_handshake_leaves_us_without_a_certificate(
+def test_a_tpm_that_is_gone_at_the_handshake_never_lets_us_speak_for_the_sensor(
     tpm: Swtpm, authority: Authority, tmp_path: Path
 ) -> None:
-    """OpenSSL's doing, and why `uplink` looks at the answer; were it otherwise, this would tell."""
+    """OpenSSL 3.5 breaks off; 3.0 goes on without our certificate, which is why `uplink` looks at the answer."""
     identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
     with FakeCollector(authority, authority.server(tmp_path)) as collector:
+        collector.heartbeat_refusals.append(heard())
         off = f"import subprocess; subprocess.run(['swtpm_ioctl', '--tcp', '127.0.0.1:{tpm.port + 1}', '-s'])"
         said = client(identity, tpm.tcti, collector.url, between=off)
-    assert "CERTIFICATE_MISSING" in said
+        assert "CERTIFICATE_MISSING" in said or "OpenSSL gave no reason" in said
+        assert "heard" not in said
 
 
 def test_without_the_provider_there_is_a_named_error_and_no_connection(
