@@ -1,4 +1,4 @@
-"""`vedette enroll`: from a one-time token and a pin to a certificate.
+"""`vedette enroll`: from a one-time token and a pin to a certificate, or from a certificate to the next one.
 
 Rules of this file: argument handling, the token's source, and telling the steps; the work is `appliance.enroll`.
 """
@@ -14,13 +14,15 @@ from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.clock import SystemClock
 from appliance.config import Config, load_config
 from appliance.daemon import identity_folder
-from appliance.enroll import EnrollmentPlan, enroll
+from appliance.enroll import EnrollmentPlan, RenewalPlan, enroll, renew
 from appliance.errors import EnvironmentFault, OperatorError
+from appliance.identity import SensorCertificate
 
 EXAMPLES = """\
 examples:
   vedette enroll --config /etc/vedette/vedette.toml
   vedette enroll --config /etc/vedette/vedette.toml --json
+  vedette enroll --renew        # a new key and certificate now; the daemon does that by itself in time
 """
 
 MAX_TOKEN_BYTES = 4096
@@ -32,20 +34,28 @@ def add(commands: Any) -> None:
         "enroll",
         help="get this sensor's certificate from the collector",
         description="Make a key, check the collector against its pin, and exchange the one-time token for a"
-        " certificate. May be repeated: what is done stays done.",
+        " certificate. May be repeated: what is done stays done.\nWith --renew: a new key and certificate, vouched for"
+        " by the present ones; a certificate that is out of date\nrenews for as long as the collector allows.",
         epilog=EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=formatter,
     )
     add_config_option(parser)
+    parser.add_argument("--renew", action="store_true", help="renew key and certificate now")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Enroll, or find that we are enrolled."""
+    """Enroll, or find that we are enrolled; or renew."""
     config = load_config(args.config)
     clock = SystemClock()
     folder = identity_folder(config)
+    if args.renew:
+        folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
+        section = config.collector
+        renewal = RenewalPlan.parse(urls=section.urls, proxy=section.proxy, timeout_s=section.timeout_s)
+        tell_identity(renew(renewal, folder, clock, on_step=tell), "renewed", args, {"renewed": True})
+        return 0
     plan = EnrollmentPlan.parse(
         urls=config.collector.urls,
         ca_pin=config.collector.ca_pin,
@@ -56,18 +66,22 @@ def run(args: argparse.Namespace) -> int:
     done = enroll(plan, folder, clock, on_step=tell)
     if config.collector.token_file:
         wipe(Path(config.collector.token_file))
-    certificate = done.certificate
-    if args.json:
-        print(
-            json.dumps(
-                {"sensor_id": certificate.sensor_id, "assurance": certificate.assurance, "already": done.already}
-            )
-        )
-    else:
-        verb = "already enrolled" if done.already else "enrolled"
-        print(f"{verb} as {certificate.sensor_id} (assurance: {certificate.assurance})")
+    tell_identity(
+        done.certificate, "already enrolled" if done.already else "enrolled", args, {"already": done.already}
+    )  # fmt: skip
+    if not args.json:
         tell(f"next: vedette run --config {args.config}")
     return 0
+
+
+def tell_identity(
+    certificate: SensorCertificate, verb: str, args: argparse.Namespace, more: dict[str, bool]
+) -> None:  # fmt: skip
+    """Who we are now, for a person or a program."""
+    if args.json:
+        print(json.dumps({"sensor_id": certificate.sensor_id, "assurance": certificate.assurance, **more}))
+    else:
+        print(f"{verb} as {certificate.sensor_id} (assurance: {certificate.assurance})")
 
 
 def enrollment_token(config: Config) -> str:

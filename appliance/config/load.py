@@ -10,7 +10,7 @@ import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from appliance.config.keys import ConfigError, keys_of, read_section
 from appliance.config.sections import SECTIONS, Config
@@ -35,7 +35,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: more than {MAX_CONFIG_BYTES} bytes came, at most that was allowed")
     try:
         document = tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
         raise ConfigError(
             f"{path}: not a TOML file: {error}",
             advice='Texts stand in quotes, as in: ca_pin = "..."',
@@ -66,10 +66,10 @@ def checked(config: Config) -> Config:
     if capture.interfaces and capture.files:
         raise ConfigError("[capture]: interfaces and files both came, one of them is allowed")
     for url in collector.urls:
-        parts = urlsplit(url)
+        parts = _split(url)
         if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
             raise ConfigError(f"[collector] urls: {url!r} came, https://HOST[:PORT] was allowed")
-    if collector.proxy and (urlsplit(collector.proxy).scheme != "http" or not urlsplit(collector.proxy).hostname):
+    if collector.proxy and (_split(collector.proxy).scheme != "http" or not _split(collector.proxy).hostname):
         raise ConfigError("[collector] proxy: http://[USER:PASSWORD@]HOST:PORT was allowed")
     pin = collector.ca_pin
     if pin and (len(pin) != 64 or any(c not in "0123456789abcdef" for c in pin.lower())):
@@ -85,6 +85,14 @@ def checked(config: Config) -> Config:
             f" at most half of max_mib ({config.spool.max_mib}) was allowed"
         )
     return config
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address; none when it has no form at all."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def default_toml() -> str:

@@ -26,6 +26,7 @@ from appliance.engine.alerting import EventBuilder
 from appliance.engine.pipeline import Pipeline
 from appliance.engine.pseudonym import KEY_OCTETS, CryptoPan
 from appliance.engine.ruleset import load_rules, rule_variables
+from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health.monitor import Monitor
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
@@ -47,12 +48,18 @@ class Parts:
     capture: Capture
     pipeline: Pipeline
     uplink: Uplink
+    renewer: Renewer
     monitor: Monitor
     status_socket: Path
 
 
 def build(
-    config: Config, clock: Clock, *, chance: Callable[[], float], on_uplink: Callable[[UplinkStatus], None]
+    config: Config,
+    clock: Clock,
+    *,
+    chance: Callable[[], float],
+    on_uplink: Callable[[UplinkStatus], None],
+    on_renewal: Callable[[RenewalStatus], None] = lambda _: None,
 ) -> Parts:
     """Make every part.
 
@@ -93,10 +100,20 @@ def build(
             drops="kernel_drops",
         )
         uplink = open_uplink(config, clock, folder, spool, sensor, monitor, chance, on_uplink)
+        section = config.collector
+        renewer = Renewer(
+            RenewalPlan.parse(urls=section.urls, proxy=section.proxy, timeout_s=section.timeout_s),
+            folder,
+            clock,
+            chance=chance,
+            on_renewed=uplink.introduce_anew,
+            on_state=on_renewal,
+        )
     except BaseException:
         spool.close()
         raise
-    return Parts(config, identity, spool, capture, pipeline, uplink, monitor, state_dir / "run" / "status.sock")
+    socket_path = state_dir / "run" / "status.sock"
+    return Parts(config, identity, spool, capture, pipeline, uplink, renewer, monitor, socket_path)
 
 
 def identity_folder(config: Config) -> IdentityFolder:
@@ -174,7 +191,8 @@ def open_uplink(
     """The one connection to the collector, not yet made."""
     urls = [CollectorUrl.parse(url) for url in config.collector.urls]
     proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
-    transport = Transport(urls, folder.load, clock=clock, proxy=proxy, timeout_s=config.collector.timeout_s)
+    timeout_s, run = config.collector.timeout_s, secrets.token_hex(16)
+    transport = Transport(urls, folder.load, clock=clock, proxy=proxy, timeout_s=timeout_s, run=run)
     pump = Pump(
         now_s=clock.monotonic_s(),
         addresses=len(urls),

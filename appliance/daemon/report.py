@@ -45,6 +45,7 @@ def status(parts: Parts, generation: int) -> dict[str, Any]:
             "last_heartbeat_ns": uplink.last_heartbeat_ns,
             "clock_skew_ms": uplink.clock_skew_ms,
         },
+        "renewal": _renewal(parts),
         "supervisor": {
             "state": "none",
             "says": "no supervisor board; systemd and the kernel watchdog alone reset this box",
@@ -60,10 +61,21 @@ def _sensor(parts: Parts) -> dict[str, Any]:
     return {
         "sensor_id": certificate.sensor_id,
         "assurance": certificate.assurance,
-        "certificate_good_until_ns": certificate.life.not_after_ns,
+        "certificate_good_until_ns": parts.renewer.status().not_after_ns,
         "version": __version__,
         "engine_version": vedette_engine.__version__,
         "state_dir": parts.config.sensor.state_dir,
+    }
+
+
+def _renewal(parts: Parts) -> dict[str, Any]:
+    renewal = parts.renewer.status()
+    return {
+        "state": renewal.state.value,
+        "due_ns": renewal.due_ns,
+        "failures": renewal.failures,
+        "reason": renewal.reason,
+        "advice": renewal.advice,
     }
 
 

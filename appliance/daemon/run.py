@@ -3,6 +3,7 @@
     main thread      signals, rule reload, the end
     pipeline         engine -> events -> spool
     uplink           spool -> collector -> receipts; heartbeats
+    renewal          a new key and certificate in time; may die at any moment (`enroll.renew`), so nobody waits for it
     watchdog, status systemd; the local socket
 
 Rules of this file: the only place that starts threads and handles signals. A part that fails ends the daemon with its
@@ -25,6 +26,7 @@ from appliance.config import Config
 from appliance.daemon.graph import Parts, build, load_configured_rules
 from appliance.daemon.report import status
 from appliance.daemon.status import StatusServer
+from appliance.enroll import RenewalStatus
 from appliance.errors import ApplianceError, EnvironmentFault
 from appliance.health.watchdog import Liveness, Notifier, Watchdog
 from appliance.uplink import UplinkStatus
@@ -48,7 +50,9 @@ class Daemon:
         self._clock = clock
         self._notifier = notifier
         self._reread = reread
-        self._parts: Parts = build(config, clock, chance=random.SystemRandom().random, on_uplink=tell_uplink)
+        self._parts: Parts = build(
+            config, clock, chance=random.SystemRandom().random, on_uplink=tell_uplink, on_renewal=tell_renewal
+        )
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._wake = threading.Event()
@@ -72,6 +76,9 @@ class Daemon:
         uplink_stop = threading.Event()
         # One step of the uplink waits for connection, handshake, request and answer, each up to the timeout.
         uplink = self._thread("uplink", lambda beat: self._parts.uplink.run(uplink_stop, beat=beat), 5.0 * timeout_s)
+        # A renewal asks twice, at each address, and each ask waits as the uplink's step does.
+        renewal_s = 10.0 * timeout_s * len(self._parts.config.collector.urls) + 60.0
+        self._thread("renewal", lambda beat: self._parts.renewer.run(self._stop, beat=beat), renewal_s, daemon=True)
         watchdog = Watchdog(self._notifier, self._liveness, on_stale=lambda names: log.error("overdue: %s", names))
         threading.Thread(target=watchdog.run, args=(never,), name="watchdog", daemon=True).start()
         self._status.start()
@@ -93,7 +100,9 @@ class Daemon:
         (self._reload if number == signal.SIGHUP else self._stop).set()
         self._wake.set()
 
-    def _thread(self, name: str, work: Callable[[Callable[[], None]], None], overdue_s: float) -> threading.Thread:
+    def _thread(
+        self, name: str, work: Callable[[Callable[[], None]], None], overdue_s: float, *, daemon: bool = False
+    ) -> threading.Thread:
         """Start a part; its failure becomes the daemon's."""
         beat = self._liveness.register(name, within_s=overdue_s)
 
@@ -113,7 +122,7 @@ class Daemon:
                 self._stop.set()
                 self._wake.set()
 
-        thread = threading.Thread(target=body, name=name)
+        thread = threading.Thread(target=body, name=name, daemon=daemon)
         thread.start()
         return thread
 
@@ -169,3 +178,8 @@ class Daemon:
 def tell_uplink(state: UplinkStatus) -> None:
     """A change of the uplink's state, for the log."""
     log.info("uplink %s%s", state.state.value, f": {state.reason}" if state.reason else "")
+
+
+def tell_renewal(status: RenewalStatus) -> None:
+    """A change of the renewal's state, for the log."""
+    log.info("certificate %s%s", status.state.value, f": {status.reason}" if status.reason else "")

@@ -1,4 +1,4 @@
-"""Becoming a sensor: from a one-time token and a CA pin to a certificate."""
+"""Becoming a sensor and staying one: from a token and a CA pin to a certificate, from one certificate to the next."""
 
 from appliance.enroll.client import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.enroll.errors import (
@@ -9,16 +9,24 @@ from appliance.enroll.errors import (
     TokenUsedError,
     WrongPinError,
 )
+from appliance.enroll.renew import RenewalPlan, renew
+from appliance.enroll.renewer import Renewer
+from appliance.enroll.schedule import RenewalState, RenewalStatus
 
 __all__ = [
     "Enrolled",
     "EnrollmentPlan",
     "EnrollmentRefusedError",
     "IssuedWrongError",
+    "RenewalPlan",
+    "RenewalState",
+    "RenewalStatus",
+    "Renewer",
     "TokenExpiredError",
     "TokenUnknownError",
     "TokenUsedError",
     "WrongPinError",
     "enroll",
+    "renew",
     "standing",
 ]

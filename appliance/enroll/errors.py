@@ -6,6 +6,7 @@ Rules of this file: what a connection meets is named in `identity.errors`; here 
 from __future__ import annotations
 
 from appliance.errors import OperatorError, PeerError
+from appliance.wire.codes import SessionCode
 
 
 class WrongPinError(PeerError):
@@ -25,7 +26,13 @@ class TokenExpiredError(OperatorError):
 
 
 class EnrollmentRefusedError(PeerError):
-    """The collector refused for another reason, which the message repeats."""
+    """The collector refused for another reason, which the message repeats; `code` is None when it is not in our
+    catalogue.
+    """
+
+    def __init__(self, message: str, *, advice: str = "", code: SessionCode | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.code = code
 
 
 class IssuedWrongError(PeerError):

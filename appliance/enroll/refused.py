@@ -32,5 +32,5 @@ def refused(where: str, answer: Answer) -> ApplianceError:
     said = code.doc if code is not None else f"{refusal.came}; allowed: {refusal.allowed}"
     message = f"{where}: {refusal.code}: {said}"
     if kind is None:
-        return EnrollmentRefusedError(message, advice=refusal.do)
+        return EnrollmentRefusedError(message, advice=refusal.do, code=code)
     return kind(message, advice=refusal.do)

@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from appliance.identity.errors import CertificateExpiredError, CertificateInvalidError
-from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, ca_pin, sensor_id
+from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, ca_pin, parse_sensor_id
+from appliance.wire.fields import SessionError
 
 # Two thirds, as ACME clients do: a month's certificate leaves ten days in which a collector may be away.
 RENEW_AFTER = 2 / 3
 MAX_CERTIFICATES = 8
 _AGAIN = "enroll again with a new token: vedette enroll"
+_RENEW = "vedette enroll --renew; if the collector takes it no more, enroll with a new token"
 
 LifeState = Literal["not yet valid", "valid", "renew", "expired"]
 
@@ -56,7 +58,7 @@ class Life:
         if state == "expired":
             raise CertificateExpiredError(
                 f"our certificate expired on {_day(self.not_after_ns)}, now is {_day(now_ns)}",
-                advice=f"check the clock; if it is right, {_AGAIN}",
+                advice=f"check the clock; if it is right: {_RENEW}",
             )
         if state == "not yet valid":
             raise CertificateExpiredError(
@@ -67,7 +69,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class SensorCertificate:
-    """A certificate that names a sensor by its key."""
+    """A certificate that names a sensor: by its first key's id, whichever of its keys this one is for."""
 
     sensor_id: str
     assurance: str
@@ -151,9 +153,8 @@ def sensor_certificate(certificate: x509.Certificate) -> SensorCertificate:
     """What a certificate says of the sensor.
 
     Raises:
-        CertificateInvalidError: it is not for TLS clients, or does not name the sensor by its own key.
+        CertificateInvalidError: it is not for TLS clients, or does not name exactly one sensor.
     """
-    name = sensor_id(spki_der(certificate))
     try:
         extensions = certificate.extensions
         uris = extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
@@ -162,8 +163,11 @@ def sensor_certificate(certificate: x509.Certificate) -> SensorCertificate:
         usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (ValueError, x509.ExtensionNotFound, UnsupportedAlgorithm) as exc:
         raise CertificateInvalidError("the certificate names no sensor", advice=_AGAIN) from exc
-    if SENSOR_URN + name not in uris:
-        raise CertificateInvalidError(f"the certificate does not name {name}, which is its key", advice=_AGAIN)
+    names = [uri.removeprefix(SENSOR_URN) for uri in uris if uri.startswith(SENSOR_URN)]
+    try:
+        (name,) = (parse_sensor_id(name) for name in names)
+    except (ValueError, SessionError) as exc:
+        raise CertificateInvalidError(f"the certificate names {names}, one sensor was allowed", advice=_AGAIN) from exc
     if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
         raise CertificateInvalidError("the certificate is not for TLS clients", advice=_AGAIN)
     assurance = [uri.removeprefix(ASSURANCE_URN) for uri in uris if uri.startswith(ASSURANCE_URN)]

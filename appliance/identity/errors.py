@@ -81,6 +81,10 @@ class ClientRefusedError(LinkError):
     """The server does not take our certificate."""
 
 
+class CertificateNotSentError(LinkError):
+    """TLS came about without our certificate although we have one: OpenSSL does so when the key cannot sign."""
+
+
 class ConnectionLostError(LinkError):
     """The connection broke before the whole answer came; whether the request was carried out is unknown."""
 

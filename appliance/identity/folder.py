@@ -1,7 +1,7 @@
-"""The identity folder: `key.pem`, `ca.pem`, `cert.pem`, and what they say together.
+"""The identity folder: `ca.pem`, the pair of `key.pem` and `cert.pem` in force, and what they say together.
 
 Rules of this file: files are put in place whole (temporary file, fsync, rename). `cert.pem` is written last: once it is
-there, the sensor is enrolled.
+there, the sensor is enrolled. Which pair is in force is `pairs.py`'s.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from appliance.identity.certificates import SensorCertificate, parse_pem, sensor_certificate, spki_der
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
 from appliance.identity.keystore import KeyStore, SoftKeyStore
+from appliance.identity.pairs import Pairs
 from appliance.identity.signer import Signer
 from appliance.identity.tls import client_context
 
@@ -41,11 +42,27 @@ class Identity:
 class IdentityFolder:
     """Where an identity is kept; `keys` is the store that its key is of."""
 
-    def __init__(self, path: Path, keys: KeyStore | None = None) -> None:
+    def __init__(self, path: Path, keys: KeyStore | None = None, *, pair: Path | None = None) -> None:
+        """With `pair`, that pair; without, the one in force at each moment."""
         self.keys = keys or SoftKeyStore()
-        self.key_path = path / "key.pem"
+        self.pairs = Pairs(path)
         self.ca_path = path / "ca.pem"
-        self.certificate_path = path / "cert.pem"
+        self._path = path
+        self._pair = pair
+
+    @property
+    def key_path(self) -> Path:
+        """The pair's key."""
+        return (self._pair or self.pairs.current()) / "key.pem"
+
+    @property
+    def certificate_path(self) -> Path:
+        """The pair's certificate."""
+        return (self._pair or self.pairs.current()) / "cert.pem"
+
+    def at(self, pair: Path) -> IdentityFolder:
+        """The same identity by another pair, or by the present one and no later."""
+        return IdentityFolder(self._path, self.keys, pair=pair)
 
     def load(self) -> Identity:
         """The identity of an enrolled sensor.
@@ -55,6 +72,8 @@ class IdentityFolder:
             KeyFileError: the key cannot be used.
             CertificateInvalidError: the certificate is not this key's, or does not name it.
         """
+        if self._pair is None:
+            return self.at(self.pairs.current()).load()
         if not self.certificate_path.exists():
             raise NotEnrolledError(
                 f"{self.certificate_path}: no certificate yet", advice="enroll first: vedette enroll"
@@ -75,12 +94,36 @@ class IdentityFolder:
         Raises:
             KeyFileError: the folder cannot be written.
         """
+        self._write(self.ca_path, ca_pem)
+        self.write_certificate(certificate_pem)
+
+    def write_certificate(self, certificate_pem: bytes) -> None:
+        """Complete the pair; the CA stays.
+
+        Raises:
+            KeyFileError: the folder cannot be written.
+        """
+        self._write(self.certificate_path, certificate_pem)
+
+    def write_key(self, data: bytes) -> None:
+        """Put a key's file, which others may not read, into a pair that has none.
+
+        Raises:
+            KeyFileError: the folder cannot be written.
+        """
+        path = self.key_path
         try:
-            _replace(self.ca_path, ca_pem)
-            _replace(self.certificate_path, certificate_pem)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as exc:
-            folder = self.certificate_path.parent
-            raise KeyFileError(f"{folder}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
+            raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
+        self._write(path, data)
+
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        try:
+            _replace(path, data)
+        except OSError as exc:
+            raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
 
 
 def read_small(path: Path) -> bytes:
@@ -98,7 +141,8 @@ def read_small(path: Path) -> bytes:
 
 def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -94,8 +94,14 @@ def named(error: OSError, where: str) -> LinkError:
             )
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "UNEXPECTED_EOF" in reason:
             return ConnectionLostError(f"{where}: the connection was cut", advice=_PATH)
+        if not reason:
+            # So OpenSSL 3.5 ends a handshake that a vanished TPM should have signed; 3.0 leaves the certificate out.
+            return NotReachableError(
+                f"{where}: no TLS 1.3 connection: OpenSSL gave no reason",
+                advice="with a key in a TPM: is the TPM there? start vedette anew, it checks the TPM",
+            )
         return NotReachableError(
-            f"{where}: no TLS 1.3 connection: {_words(reason) or 'failed'}",
+            f"{where}: no TLS 1.3 connection: {_words(reason)}",
             advice="is this the collector's port? does a middlebox break TLS open?",
         )
     if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):

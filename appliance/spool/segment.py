@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.spool.errors import SpoolError
+from appliance.spool.files import open_to_read
 from appliance.spool.losses import subtract
 from appliance.spool.record import MAX_FRAGMENT_BYTES, OVERHEAD_BYTES, Damage, Found, Record, scan
 
@@ -150,7 +151,7 @@ def bytes_of(path: Path, start: int, end: int, *, pread: Callable[[int, int, int
         SpoolError: the file cannot be opened.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_to_read(path)
     except OSError as exc:
         raise SpoolError(f"{path}: cannot read: {exc.strerror}", advice="check the disk") from exc
     parts: list[bytes] = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.spool.errors import SpoolError
-from appliance.spool.files import replace_file
+from appliance.spool.files import open_to_read, replace_file
 
 # One flash page or disk block per slot: a torn write then stays within its slot.
 SLOT_BYTES = 4096
@@ -126,7 +126,7 @@ def read_slot_file(path: Path) -> tuple[int, Mark] | None:
         SpoolError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_to_read(path), "rb") as file:
             return decode_slots(file.read(2 * SLOT_BYTES))
     except FileNotFoundError:
         return None

@@ -7,13 +7,14 @@ must move on a full disk, see `slot.py`.
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.spool.errors import SpoolError, SpoolFullError
-from appliance.spool.files import replace_file
+from appliance.spool.files import open_to_read, replace_file
 from appliance.spool.losses import REASONS, LossAccount
 from appliance.spool.record import MAX_NUMBER
 
@@ -78,7 +79,7 @@ def load_state(path: Path) -> tuple[State, bool]:
         SpoolError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_to_read(path), "rb") as file:
             data = file.read(_MAX_BYTES)
     except FileNotFoundError:
         return State(), True

@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from appliance.clock import Clock
-from appliance.identity import Answer, AnswerInvalidError, CollectorUrl, HttpsConnection, Identity, Proxy
+from appliance.identity import (
+    Answer,
+    AnswerInvalidError,
+    CertificateNotSentError,
+    CollectorUrl,
+    HttpsConnection,
+    Identity,
+    Proxy,
+)
+from appliance.wire.codes import SessionCode
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from appliance.wire.session import (
     BATCHES_PATH,
     HEARTBEAT_PATH,
     MAX_ANSWER_BYTES,
+    RUN_HEADER,
     SNML_MEDIA_TYPE,
     BatchHeader,
     Receipt,
@@ -24,7 +34,7 @@ from appliance.wire.session import (
 
 
 class Transport:
-    """Not thread-safe, but for `abort`: the uplink's thread uses it alone."""
+    """Not thread-safe, but for `abort` and `introduce_anew`: the uplink's thread uses it alone."""
 
     def __init__(
         self,
@@ -34,7 +44,9 @@ class Transport:
         clock: Clock,
         proxy: Proxy | None = None,
         timeout_s: float = 30.0,
+        run: str = "",
     ) -> None:
+        """`run` (32 hex digits) tells this run of the daemon from every other box's and from later ones of this box."""
         if not urls:
             raise ValueError("no collector address")
         self._urls = tuple(urls)
@@ -44,6 +56,8 @@ class Transport:
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._connection: HttpsConnection | None = None
+        self._anew = False
+        self._run = {RUN_HEADER: run} if run else {}
 
     @property
     def url(self) -> CollectorUrl:
@@ -78,6 +92,10 @@ class Transport:
         if connection is not None:
             connection.abort()
 
+    def introduce_anew(self) -> None:
+        """From another thread: the next request goes over a new connection, as whoever we are by then."""
+        self._anew = True
+
     def send_batch(self, header: BatchHeader, body: bytes) -> Receipt | Refusal:
         """One batch and what the collector says to it. Repeating it is safe: the collector stores a number once.
 
@@ -106,6 +124,9 @@ class Transport:
             raise self._not_ours(answer, exc) from exc
 
     def _ask(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._anew:
+            self._anew = False
+            self.close()
         if self._connection is None:
             identity = self._identity()
             identity.certificate.life.check(self._clock.wall_ns())
@@ -113,10 +134,19 @@ class Transport:
                 self.url, context=identity.context(), timeout_s=self._timeout_s, proxy=self._proxy
             )  # fmt: skip
         try:
-            return self._connection.request("POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES)
+            headers |= self._run
+            answer = self._connection.request(
+                "POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES
+            )
+            if _without_certificate(answer):
+                raise CertificateNotSentError(
+                    f"{self.url}: the connection came about without our certificate",
+                    advice="the key could not sign: is the TPM there? start vedette anew, it checks the TPM",
+                )
         except Exception:
             self.close()
             raise
+        return answer
 
     def _not_ours(self, answer: Answer, error: SessionError) -> AnswerInvalidError:
         self.close()
@@ -124,6 +154,16 @@ class Transport:
             f"{self.url}: HTTP status {answer.status} without a collector's answer: {error}",
             advice="is this a collector? is a proxy in between?",
         )
+
+
+def _without_certificate(answer: Answer) -> bool:
+    """Whether the collector has seen no certificate. OpenSSL leaves it out when a TPM's key cannot be used any more."""
+    if answer.status != SessionCode.CERTIFICATE_MISSING.status:
+        return False
+    try:
+        return _refusal(answer).code == str(SessionCode.CERTIFICATE_MISSING)
+    except SessionError:
+        return False
 
 
 def _refusal(answer: Answer) -> Refusal:

@@ -110,6 +110,10 @@ class Uplink:
         """From another thread: break off an exchange in which `run` waits, so that it sees its stop event."""
         self._transport.abort()
 
+    def introduce_anew(self) -> None:
+        """From another thread: there is a new certificate; the next request shows it."""
+        self._transport.introduce_anew()
+
     def drain(self, until_s: float) -> bool:
         """Send what is in the spool until it is empty or the monotonic clock says `until_s`; True when it is empty.
 

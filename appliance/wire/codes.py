@@ -51,6 +51,12 @@ class SessionCode(Enum):
         "The sensor has renewed its key; this older one is no longer taken.",
         "Find out which box uses the newer key: this one is a copy or was set back. Or enroll with a new token.",
     )
+    SENSOR_QUARANTINED = (
+        30172,
+        403,
+        "The sensor is in quarantine: two boxes seem to use its key, or one was set back.",
+        "Find the second box or the restored disk; then: vedette-collector release SENSOR, or enroll with a new key.",
+    )
     RECOVERY_TOO_LATE = (30171, 403, "The certificate has been out of date for too long to be renewed.", _NEW_TOKEN)
 
     CHALLENGE_USED = (30160, 403, "The challenge was answered before; each is for one answer.", _TPM_AGAIN)

@@ -69,6 +69,8 @@ SEQUENCE_HEADER = "Vedette-Sequence"
 SHA256_HEADER = "Vedette-SHA256"
 LOSSES_HEADER = "Vedette-Losses"
 ENCODING_HEADER = "Content-Encoding"
+RUN_HEADER = "Vedette-Run"
+"""32 hex digits that a daemon draws when it starts, on batches and heartbeats: two that alternate are two boxes."""
 
 REFUSAL_STATUSES = frozenset({400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 500, 503})
 
@@ -76,6 +78,7 @@ _BATCH_HEADERS = frozenset(
     name.lower() for name in (EPOCH_HEADER, SEQUENCE_HEADER, SHA256_HEADER, LOSSES_HEADER, ENCODING_HEADER)
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_RUN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _REASON = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _CODE = re.compile(r"[0-9]{3,6} [A-Z][A-Z0-9_]{0,47}", re.ASCII)
 
@@ -150,6 +153,16 @@ class BatchHeader:
             encoding=cast("ContentEncoding", found.get(ENCODING_HEADER.lower(), "identity").lower()),
             losses=_parse_losses(found.get(LOSSES_HEADER.lower(), "")),
         )
+
+
+def parse_run(headers: Mapping[str, str]) -> str:
+    """The run that a request says it comes from; empty when it says none (a sensor of before that header).
+
+    Raises:
+        SessionError: it came twice, or has another form.
+    """
+    found = lower_headers(headers, frozenset({RUN_HEADER.lower()})).get(RUN_HEADER.lower(), "")
+    return parse_word(RUN_HEADER, found, _RUN) if found else ""
 
 
 def _parse_losses(text: str) -> tuple[Loss, ...]:

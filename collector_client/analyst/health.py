@@ -43,7 +43,14 @@ class SensorCard:
     findings: list[tuple[str, Line]]
 
 
-_STATE_LEVEL = {"on time": "ok", "late": "warn", "lost": "bad", "revoked": "off", "never seen": "off"}
+_STATE_LEVEL = {
+    "on time": "ok",
+    "late": "warn",
+    "lost": "bad",
+    "quarantined": "bad",
+    "revoked": "off",
+    "never seen": "off",
+}
 _SEVERITY = {"ok": "ok", "warning": "warn", "critical": "bad"}
 NONE = Line("\u2013", "off", "not reported yet")
 

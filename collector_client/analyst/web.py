@@ -83,11 +83,13 @@ def _groups(request: Request, reader: Reader, renderer: Renderer) -> Response:
     chosen = choice.filter(reader.now_ns)
     groups = query.alert_groups(reader, chosen)
     picture = _chart(reader, chosen)
-    trends = query.trends(reader, chosen, picture.width_s)
+    shown = {(group.tenant, group.gid, group.sid) for group in groups}
+    trends = query.trends(reader, chosen, picture.width_s, shown)
     return renderer.page(
         request, reader, "groups.html", partial="_groups.html",
         choice=choice,
         groups=groups,
+        cut=len(groups) >= query.MAX_GROUPS,
         chart=picture,
         sparks={key: chart.spark(picture, buckets) for key, buckets in trends.items()},
         newest=None if groups else query.time_span(reader, query.AlertFilter())[1],

@@ -1,4 +1,4 @@
-"""`vedette-collector sensors` and `revoke`: who is there and how they are; who may no longer speak.
+"""`vedette-collector sensors`, `release` and `revoke`: who is there and how they are; who may speak again or no more.
 
 Rules of this file: argument handling and printing only.
 """
@@ -30,6 +30,9 @@ _SENSORS = """\
   vedette-collector sensors /var/lib/vedette-collector
   vedette-collector sensors --json | jq '.[] | select(.state != "on time") | .label'
 """
+_RELEASE = (
+    "  vedette-collector release /var/lib/vedette-collector s-fryock32azdpsitz6qt4 --reason 'old disk destroyed'\n"
+)
 _REVOKE = "  vedette-collector revoke /var/lib/vedette-collector s-fryock32azdpsitz6qt4 --reason stolen\n"
 
 
@@ -41,6 +44,20 @@ def add(commands: Any) -> None:
     add_directory(listing, optional=True)
     add_json(listing)
     listing.set_defaults(run=run_sensors)
+    release = add_command(
+        commands,
+        "release",
+        "take alerts again of a sensor in quarantine",
+        _RELEASE,
+        description="A sensor is put in quarantine when two boxes seem to use its key: two runs speak in turn, or"
+        " numbers\ncome again with other content. Its heartbeats are heard, its alerts wait on its disk. Find the"
+        " second box or\nthe restored disk first; where the key may be in other hands, revoke the sensor and enroll a"
+        " new key.",
+    )
+    add_directory(release)
+    release.add_argument("sensor", metavar="SENSOR", help="the sensor's id, as `sensors` shows it")
+    release.add_argument("--reason", default="", help="what was found, for the record")
+    release.set_defaults(run=run_release)
     revoke = add_command(
         commands,
         "revoke",
@@ -85,12 +102,26 @@ def run_sensors(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_revoke(args: argparse.Namespace) -> int:
-    """Revoke one sensor, with an audit row."""
+def run_release(args: argparse.Namespace) -> int:
+    """Release one sensor from quarantine, with an audit row."""
+    sensor_id, now_ns = _sensor_id(args), SystemClock().wall_ns()
+    with closing(Control.open(args.directory)) as control, control.transaction() as connection:
+        sensors.release(connection, sensor_id)
+        audit.record(connection, now_ns, "operator", "release", sensor_id, args.reason)
+    print(f"released {sensor_id}")
+    return 0
+
+
+def _sensor_id(args: argparse.Namespace) -> str:
     try:
-        sensor_id = parse_sensor_id(args.sensor)
+        return parse_sensor_id(args.sensor)
     except SessionError as error:
         raise OperatorError(str(error), advice="list them: vedette-collector sensors") from error
+
+
+def run_revoke(args: argparse.Namespace) -> int:
+    """Revoke one sensor, with an audit row."""
+    sensor_id = _sensor_id(args)
     now_ns = SystemClock().wall_ns()
     with closing(Control.open(args.directory)) as control, control.transaction() as connection:
         sensors.revoke(connection, sensor_id, args.reason, now_ns)

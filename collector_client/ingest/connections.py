@@ -17,6 +17,7 @@ from aiohttp import web
 @dataclass(slots=True)
 class _Watch:
     deadline_s: float
+    number: int
     connected: bool = False
 
 
@@ -33,6 +34,7 @@ class Connections:
         self._idle_s = idle_s
         self._now_s = now_s
         self._watched: dict[object, _Watch] = {}
+        self._made = 0
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -44,8 +46,13 @@ class Connections:
         if len(self._watched) >= self._limit:
             return _Refusing()
         protocol = self._server()
-        self._watched[protocol] = _Watch(self._now_s() + self._head_s)
+        self._made += 1
+        self._watched[protocol] = _Watch(self._now_s() + self._head_s, self._made)
         return protocol
+
+    def number(self, protocol: object) -> int:
+        """The connection's number, which no other one ever has."""
+        return self._watched[protocol].number if protocol in self._watched else 0
 
     def serving(self, protocol: object) -> None:
         """A whole request head has come."""

@@ -26,6 +26,7 @@ from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fo
 from collector_client.ingest.body import check_length, json_answer, read_body
 from collector_client.ingest.desk import Desk, Handler
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
+from collector_client.ingest.peer import quarantined
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
 from collector_client.store import BatchToStore
@@ -96,7 +97,9 @@ class Endpoint:
         return handler
 
     async def _batch(self, request: web.BaseRequest) -> web.Response:
-        sensor = (await self.admission.admit(request)).sensor
+        sensor = await self.admission.admit_single(request)
+        if sensor.quarantined_ns is not None:
+            raise quarantined(sensor)
         try:
             header = BatchHeader.from_headers(request.headers)
         except SessionError as error:
@@ -128,6 +131,9 @@ class Endpoint:
             await self.keeper.quarantine(sensor.sensor_id, now_ns, error.rejected)
             raise refuse_document(error.error) from error
         stored = await self.keeper.store(batch)
+        if stored.conflicts:
+            came = f"other content for {len(stored.conflicts)} stored numbers of epoch {batch.epoch}"
+            await self.admission.quarantine(sensor, f"its sequence forked: {came}")
         check_fork(stored)
         slow_down_ms = max(
             self.quotas.sensor.slow_down_ms(sensor.sensor_id, self.clock.monotonic_s()),
@@ -161,7 +167,7 @@ class Endpoint:
             self.quotas.tenant.take(sensor.tenant_id, rest, now_s)
 
     async def _heartbeat(self, request: web.BaseRequest) -> web.Response:
-        sensor = (await self.admission.admit(request)).sensor
+        sensor = await self.admission.admit_single(request)
         check_length(request, MAX_HEARTBEAT_BYTES)
         cost = _cost(request.content_length)
         self._throttle(sensor, cost)

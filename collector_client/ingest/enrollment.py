@@ -24,7 +24,7 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
 from collector_client.attest import SOFTWARE
-from collector_client.ingest.peer import superseded
+from collector_client.ingest.peer import quarantined, superseded
 from collector_client.ingest.refuse import refuse
 from collector_client.pki.authority import Authority
 from collector_client.pki.profile import SensorCertificate, spki_der
@@ -122,7 +122,7 @@ def owner_of(connection: sqlite3.Connection, key: EllipticCurvePublicKey) -> Own
     """The sensor that a key belongs to, if to any; each key of a sensor may enroll it again until it is superseded.
 
     Raises:
-        RefusedError: the sensor is revoked, or a later key has taken this one's place.
+        RefusedError: the sensor is revoked or in quarantine, or a later key has taken this one's place.
     """
     key_id = sensor_id(spki_der(key))
     known = keys.find(connection, key_id)
@@ -130,6 +130,8 @@ def owner_of(connection: sqlite3.Connection, key: EllipticCurvePublicKey) -> Own
     record = sensors.find(connection, name)
     if record is not None and record.revoked_ns is not None:
         raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
+    if record is not None and record.quarantined_ns is not None:
+        raise quarantined(record)
     if known is not None and known.ends_ns is not None:
         raise superseded(known)
     return Owner(name, record, known)

@@ -129,3 +129,10 @@ def superseded(key: KeyRecord) -> RefusedError:
     """The refusal of a key that a later one has taken the place of."""
     since = format_clock(key.ends_ns or 0)
     return refuse(SessionCode.KEY_SUPERSEDED, f"the key {key.key_id}, superseded {since}", "the sensor's newest key")
+
+
+def quarantined(record: SensorRecord) -> RefusedError:
+    """The refusal of a sensor that the operator has not released yet."""
+    since = format_clock(record.quarantined_ns or 0)
+    came = f"{record.sensor_id}, since {since}: {record.quarantine_reason}"
+    return refuse(SessionCode.SENSOR_QUARANTINED, came, "a sensor that is not in quarantine")

@@ -21,8 +21,9 @@ from aiohttp import web
 
 from collector_client.config import Config, parse_listen
 from collector_client.errors import CollectorError, EnvironmentFault
-from collector_client.ingest.admission import Admission
+from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
+from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
@@ -127,7 +128,7 @@ class Ingest:
             grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
             recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
         )
-        admission = Admission(Gate(find, production=production), renewal, keeper, self._clock)
+        admission = Admission(Gate(find, production=production), renewal, Clones(), keeper, self._clock)
         trust = TpmTrust(directory / PKI_NAME)
         return Endpoint(
             admission=admission,
@@ -158,6 +159,7 @@ class Ingest:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             protocol = request.protocol
             self._connections.serving(protocol)
+            request[CONNECTION] = self._connections.number(protocol)
             try:
                 response = await endpoint.handle(request)
                 response.headers["Server"] = "vedette"

@@ -7,6 +7,8 @@
     by a key that is        unused or current            unused or current
     certificate's date      good, or TLS refuses it      over for `recovery_ns` at most
 
+A sensor in quarantine (clones.py, or a forked sequence) renews and recovers nothing until the operator releases it.
+
 Rules of this file: one transaction keeps the certificate and writes the audit row. Who proves a superseded key gets
 nothing: it may be a copy. A key that is not proved to live in hardware does not take the place of one that is, and
 what was proved of a key stays true of it: renewed, it keeps the sensor's assurance. Every refusal to a known sensor
@@ -29,7 +31,7 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import RecoveryRequest, sensor_id
 from appliance.wire.fields import format_clock
 from collector_client.attest import SOFTWARE
-from collector_client.ingest.peer import superseded
+from collector_client.ingest.peer import quarantined, superseded
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.pki.authority import Authority
 from collector_client.pki.profile import spki_der
@@ -60,6 +62,16 @@ class Renewal:
         with self.control.transaction() as connection:
             self._use(connection, key, now_ns)
 
+    def quarantine(self, sensor_id: str, reason: str, now_ns: int) -> None:
+        """There seem to be two holders of the sensor's key: neither's batches are taken, neither renews.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        with self.control.transaction() as connection:
+            if sensors.quarantine(connection, sensor_id, reason, now_ns):
+                audit.record(connection, now_ns, _ACTOR, "quarantine", sensor_id, reason)
+
     def renew(self, proved: KeyRecord, key: ec.EllipticCurvePublicKey, address: str, now_ns: int) -> bytes:
         """A certificate (DER) for a key asked for over mutual TLS with the key `proved`.
 
@@ -71,6 +83,8 @@ class Renewal:
             record = sensors.find(connection, proved.sensor_id)
             if record is None:
                 raise refuse(SessionCode.SENSOR_UNKNOWN, proved.sensor_id, "a sensor with a record here")
+            if record.quarantined_ns is not None:
+                raise quarantined(record)
             self._check_key(connection, proved.key_id, now_ns)
             return self._issue(connection, record, key, now_ns, "renew", f"by key {proved.key_id}, from {address}")
 
@@ -93,6 +107,8 @@ class Renewal:
                 raise refuse(SessionCode.PROOF_INVALID, f"a recovery of {name}", f"one signed by {request.key_id}")
             if record.revoked_ns is not None:
                 raise refuse(SessionCode.SENSOR_REVOKED, f"{name}, revoked", "a sensor that is not revoked")
+            if record.quarantined_ns is not None:
+                raise quarantined(record)
             if self.production and record.assurance == SOFTWARE:
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"assurance {SOFTWARE}", "a hardware key")
             proved = self._check_key(connection, request.key_id, now_ns)

@@ -17,7 +17,7 @@ from collector_client.store.heartbeats import latest
 from collector_client.store.reader import Reader
 from collector_client.store.sensors import SensorRecord, list_all
 
-State: TypeAlias = Literal["never seen", "on time", "late", "lost", "revoked"]
+State: TypeAlias = Literal["never seen", "on time", "late", "lost", "quarantined", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class SensorRow:
     alerts: int = 0
     conflicts: int = 0
     revoked_reason: str = ""
+    quarantine_reason: str = ""
 
 
 def tenants(reader: Reader) -> dict[int, str]:
@@ -116,6 +117,7 @@ def _row(reader: Reader, record: SensorRecord, thresholds: Thresholds) -> Sensor
         alerts=alerts,
         conflicts=conflicts,
         revoked_reason=record.revoked_reason,
+        quarantine_reason=record.quarantine_reason,
     )
 
 
@@ -134,6 +136,8 @@ def _kind(reader: Reader, sensor_id: str, epoch: int | None, kind: str) -> list[
 def _state(record: SensorRecord, last_seen_ns: int | None, now_ns: int, thresholds: Thresholds) -> State:
     if record.revoked_ns is not None:
         return "revoked"
+    if record.quarantined_ns is not None:
+        return "quarantined"
     if last_seen_ns is None:
         return "never seen"
     silent_s = (now_ns - last_seen_ns) / 1_000_000_000

@@ -6,7 +6,7 @@ Rules of this file: read-only; a question over several months asks each file and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from collector_client.store.fleet import tenants
 from collector_client.store.reader import Reader
 
 UNSTATED_PRIORITY = 0
+MAX_GROUPS = 1000
+"""Most groups of one answer: a sensor may make up as many signatures as it may send alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class GroupRow:
     dst_ips: int
 
 
-def alert_groups(reader: Reader, chosen: AlertFilter) -> list[GroupRow]:
-    """Alerts by tenant and signature, most urgent first, then the most recent.
+def alert_groups(reader: Reader, chosen: AlertFilter, limit: int = MAX_GROUPS) -> list[GroupRow]:
+    """Alerts by tenant and signature, most urgent first, then the most recent; at most `limit`.
 
     Raises:
         StoreError: a file cannot be read.
@@ -49,13 +51,21 @@ def alert_groups(reader: Reader, chosen: AlertFilter) -> list[GroupRow]:
             for row in file.execute(
                 "SELECT tenant_id, gid, sid, msg, classtype, priority, COUNT(*), MIN(ts_ns), MAX(ts_ns),"  # noqa: S608
                 " COUNT(DISTINCT sensor_id), COUNT(DISTINCT src_ip), COUNT(DISTINCT dst_ip)"
-                f" FROM alerts WHERE {where} GROUP BY tenant_id, gid, sid, msg, classtype, priority",
-                values,
+                f" FROM alerts WHERE {where} GROUP BY tenant_id, gid, sid, msg, classtype, priority"
+                " ORDER BY COALESCE(priority, 255), MAX(ts_ns) DESC LIMIT ?",
+                [*values, limit],
             ):
                 parts[row[:3]].append((month, *row[3:]))
         names = tenants(reader)
-        out = [_group(reader, chosen, names.get(key[0], "?"), key, rows) for key, rows in parts.items()]
+        # The groups that will be shown are chosen before anything more is asked about each.
+        shown = sorted(parts.items(), key=lambda part: _order(part[1]))[:limit]
+        out = [_group(reader, chosen, names.get(key[0], "?"), key, rows) for key, rows in shown]
     return sorted(out, key=lambda group: (group.priority or 255, -group.last_ts_ns))
+
+
+def _order(rows: Sequence[tuple[Any, ...]]) -> tuple[int, int]:
+    newest = max(rows, key=lambda row: row[6])
+    return newest[3] or 255, -newest[6]
 
 
 def _group(
@@ -101,8 +111,12 @@ def timeline(reader: Reader, chosen: AlertFilter, bucket_s: int) -> list[tuple[i
     return [(start, dict(out[start])) for start in sorted(out)]
 
 
-def trends(reader: Reader, chosen: AlertFilter, bucket_s: int) -> dict[tuple[str, int, int], dict[int, int]]:
-    """Alerts over time of each (tenant, gid, sid): start of the bucket in seconds -> how many, filled buckets only.
+def trends(
+    reader: Reader, chosen: AlertFilter, bucket_s: int, shown: Set[tuple[str, int, int]]
+) -> dict[tuple[str, int, int], dict[int, int]]:
+    """Alerts over time of each (tenant, gid, sid) of `shown`: start of the bucket in seconds -> how many.
+
+    Only filled buckets.
 
     Raises:
         StoreError: a file cannot be read.
@@ -117,7 +131,9 @@ def trends(reader: Reader, chosen: AlertFilter, bucket_s: int) -> dict[tuple[str
                 " GROUP BY tenant_id, gid, sid, bucket",
                 [bucket_s * 1_000_000_000, *values],
             ):
-                out[names.get(tenant_id, "?"), gid, sid][bucket * bucket_s] += count
+                key = names.get(tenant_id, "?"), gid, sid
+                if key in shown:
+                    out[key][bucket * bucket_s] += count
     return {key: dict(buckets) for key, buckets in out.items()}
 
 

@@ -8,9 +8,18 @@ from collector_client.store.alerts import AlertDetail, AlertRow, alert, alerts, 
 from collector_client.store.errors import NoSuchAlertError
 from collector_client.store.filter import AlertFilter
 from collector_client.store.fleet import SensorRow, Thresholds, refused_events, sensors, tenants
-from collector_client.store.groups import UNSTATED_PRIORITY, GroupRow, alert_groups, time_span, timeline, trends
+from collector_client.store.groups import (
+    MAX_GROUPS,
+    UNSTATED_PRIORITY,
+    GroupRow,
+    alert_groups,
+    time_span,
+    timeline,
+    trends,
+)
 
 __all__ = [
+    "MAX_GROUPS",
     "UNSTATED_PRIORITY",
     "AlertDetail",
     "AlertFilter",

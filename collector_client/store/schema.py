@@ -92,6 +92,11 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER residencies_keep_text BEFORE UPDATE ON residencies
         BEGIN SELECT RAISE(ABORT, 'residency rows stay'); END;
     """,
+    """
+    -- A sensor of whose key there seem to be two holders: see ingest/clones.py.
+    ALTER TABLE sensors ADD COLUMN quarantined_ns INTEGER;
+    ALTER TABLE sensors ADD COLUMN quarantine_reason TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

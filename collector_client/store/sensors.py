@@ -13,7 +13,7 @@ from collector_client.store.errors import ConflictError, UnknownSensorError
 
 _COLUMNS = (
     "sensor_id, site_id, tenant_id, tenants.name, sites.name, label, assurance, enrolled_ns, token_id, certificate,"
-    " cert_not_after_ns, revoked_ns, revoked_reason"
+    " cert_not_after_ns, revoked_ns, revoked_reason, quarantined_ns, quarantine_reason"
 )
 _FROM = "FROM sensors JOIN sites USING (site_id) JOIN tenants USING (tenant_id)"
 
@@ -34,6 +34,8 @@ class SensorRecord(NamedTuple):
     cert_not_after_ns: int | None
     revoked_ns: int | None
     revoked_reason: str
+    quarantined_ns: int | None
+    quarantine_reason: str
 
 
 def add(
@@ -111,8 +113,47 @@ def revoke(connection: sqlite3.Connection, sensor_id: str, reason: str, now_ns: 
     )  # fmt: skip
 
 
+def quarantine(connection: sqlite3.Connection, sensor_id: str, reason: str, now_ns: int) -> bool:
+    """Take no batches of the sensor until it is released.
+
+    Returns:
+        Whether it was not in quarantine before; the first time and reason stay.
+
+    Raises:
+        UnknownSensorError: no such record.
+    """
+    changed = connection.execute(
+        "UPDATE sensors SET quarantined_ns = ?, quarantine_reason = ? WHERE sensor_id = ? AND quarantined_ns IS NULL",
+        (now_ns, reason, sensor_id),
+    ).rowcount
+    if changed == 0 and find(connection, sensor_id) is None:
+        raise _unknown(sensor_id)
+    return changed > 0
+
+
+def release(connection: sqlite3.Connection, sensor_id: str) -> None:
+    """Take batches again.
+
+    Raises:
+        UnknownSensorError: no such record.
+        ConflictError: it is not in quarantine.
+    """
+    record = find(connection, sensor_id)
+    if record is None:
+        raise _unknown(sensor_id)
+    if record.quarantined_ns is None:
+        raise ConflictError(f"sensor {sensor_id} is not in quarantine", advice="list them: vedette-collector sensors")
+    connection.execute(
+        "UPDATE sensors SET quarantined_ns = NULL, quarantine_reason = '' WHERE sensor_id = ?", (sensor_id,)
+    )
+
+
 def _change(connection: sqlite3.Connection, sensor_id: str, statement: str, values: tuple[object, ...]) -> None:
     if connection.execute(statement, values).rowcount == 0:
-        raise UnknownSensorError(
-            f"sensor {sensor_id} has no record here", advice="list them: vedette-collector sensors"
-        )
+        raise _unknown(sensor_id)
+
+
+def _unknown(sensor_id: str) -> UnknownSensorError:
+    return UnknownSensorError(
+        f"sensor {sensor_id} has no record here", advice="list them: vedette-collector sensors"
+    )  # fmt: skip

@@ -50,6 +50,7 @@ def test_every_commented_default_may_be_uncommented(tmp_path: Path) -> None:
         ("[quota]\nsensor_events_per_minute = 0", "0 came, 1 to 100000000"),
         ("[quota]\nsensor_events_per_minute = true", "type int"),
         ("a = " + "[" * 5000, "not a TOML file"),
+        ("a = " + "9" * 5000, "not a TOML file"),
         ("#" * 70_000, "at most that was allowed"),
     ],
 )

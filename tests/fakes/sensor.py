@@ -110,6 +110,7 @@ class FakeSensor:
         self.sensor_id = key_id(self.key)
         self.certificate: bytes | None = None
         self.ca_pem = b""
+        self.run = ""
         self._connection: http.client.HTTPSConnection | None = None
 
     def csr(self, key: Any = None) -> bytes:
@@ -201,7 +202,8 @@ class FakeSensor:
                 self.host, self.port, timeout=30, context=context or self.context()
             )
         try:
-            connection.request(method, path, body, headers or {})
+            said = {session.RUN_HEADER: self.run} if self.run else {}
+            connection.request(method, path, body, said | (headers or {}))
             answer = connection.getresponse()
             got = Answer(answer.status, answer.headers, answer.read())
         except BaseException:

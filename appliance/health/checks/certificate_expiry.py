@@ -1,6 +1,7 @@
 """How much of the certificate's life is left?
 
-Rules of this file: one function. Two thirds of the life is when a new one is due (`identity.certificates`).
+Rules of this file: one function. A new one is due after two thirds of the life and a little (`enroll.schedule`); at
+five sixths renewal has failed for a while.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from datetime import UTC, datetime
 
 from appliance.health.check import CheckName, Facts, Finding, Severity
 
-_ADVICE = "enroll again with a new token: vedette enroll"
+_ADVICE = "vedette doctor; vedette enroll --renew; if that is refused, enroll with a new token"
+LATE = 5 / 6
 
 
 def certificate_expiry(facts: Facts) -> Finding:
@@ -23,8 +25,12 @@ def certificate_expiry(facts: Facts) -> Finding:
         text, severity = f"the certificate expired on {until}", Severity.CRITICAL
     elif state == "not yet valid":
         text, severity = "the certificate is not valid yet: the clock is behind", Severity.CRITICAL
+    elif facts.now_ns - life.not_before_ns > (life.not_after_ns - life.not_before_ns) * LATE:
+        text, severity = f"the certificate is good until {until} and was not renewed in time", Severity.WARNING
     elif state == "renew":
-        text, severity = f"the certificate is good until {until}, and due for a new one", Severity.WARNING
+        return Finding(
+            CheckName.CERTIFICATE_EXPIRY, Severity.OK, f"the certificate is good until {until}, renewal is due"
+        )
     else:
         return Finding(CheckName.CERTIFICATE_EXPIRY, Severity.OK, f"the certificate is good until {until}")
     return Finding(CheckName.CERTIFICATE_EXPIRY, severity, text, _ADVICE)

@@ -26,7 +26,9 @@ from tpm2_pytss import (
 from tpm2_pytss.cryptography import tpm_ecc_private_key
 from tpm2_pytss.tsskey import TSSPrivKey
 
-from appliance.identity.errors import CertificateInvalidError, KeyFileError, KeyStoreDiffersError
+from appliance.identity.certificates import parse_pem, spki_der
+from appliance.identity.errors import CertificateInvalidError, KeyFileError, KeyStoreDiffersError, TpmRefusedError
+from appliance.identity.folder import read_small
 from appliance.identity.keyfile import NEW_KEY, TSS2_PEM, read_private, write_once
 from appliance.identity.signer import Assurance
 from appliance.identity.tpm import attestation, provider
@@ -182,18 +184,21 @@ class TpmSigner:
         Raises:
             ProviderMissingError: OpenSSL in this process does not know tpm2-openssl, or one that is too old.
             CertificateInvalidError: the file is missing, or its first certificate is not this key's.
+            TpmRefusedError: the TPM does not load the key.
         """
         provider.check_active()
+        leaf = parse_pem(str(certificate_path), read_small(certificate_path))[0]
+        if spki_der(leaf) != self.spki_der():
+            raise CertificateInvalidError(
+                f"{certificate_path}: not a certificate of the key {self._path}", advice="enroll again with a new token"
+            )
         try:
             context.load_cert_chain(certificate_path, self._path)
-        except ssl.SSLError as exc:
-            raise CertificateInvalidError(
-                f"{certificate_path}: not a certificate of the key {self._path}, or the TPM does not know the key",
-                advice="enroll again with a new token",
-            ) from exc
         except OSError as exc:
-            raise CertificateInvalidError(
-                f"{certificate_path}: cannot read: {exc.strerror}", advice="enroll first: vedette enroll"
+            # Of ssl.SSLError too: OpenSSL says only that it could not, whatever the TPM's reason.
+            raise TpmRefusedError(
+                f"{self._path}: the TPM did not load the key: {exc.strerror or exc}",
+                advice="is the TPM gone, was it cleared, is this another box's disk? start vedette anew: it says which",
             ) from exc
 
 

@@ -29,6 +29,9 @@ REFUSED = [
     ("capture = 3\n", "a table was allowed"),
     ("[capture\n", "not a TOML file"),
     ("\xff", "not a TOML file"),
+    ("x = " + "9" * 5000, "not a TOML file: Exceeds the limit"),
+    ("[collector]\nurls = ['https://[::1']\n", "'https://[::1' came"),
+    ("[collector]\nproxy = 'http://[::1'\n", "http://[USER:PASSWORD@]HOST:PORT was"),
 ]
 
 

@@ -57,13 +57,16 @@ def test_an_expired_certificate_is_named_with_both_dates() -> None:
     assert "set the clock" in early.value.advice
 
 
-def test_a_certificate_names_the_sensor_by_its_own_key(authority: Authority) -> None:
+def test_a_certificate_names_one_sensor(authority: Authority) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     found = sensor_certificate(authority.sensor(key))
     assert found.sensor_id.startswith("s-")
     assert found.assurance == "software"
-    with pytest.raises(CertificateInvalidError, match="does not name"):
-        sensor_certificate(authority.sensor(key, name="s-aaaaaaaaaaaaaaaaaaaa"))
+    first = "s-aaaaaaaaaaaaaaaaaaaa"
+    assert sensor_certificate(authority.sensor(key, name=first)).sensor_id == first
+    for name in ("s-1", first + "\n", "demo"):
+        with pytest.raises(CertificateInvalidError, match="one sensor was allowed"):
+            sensor_certificate(authority.sensor(key, name=name))
     with pytest.raises(CertificateInvalidError, match="names no sensor"):
         sensor_certificate(authority.issuing)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from appliance.spool import Loss, Spool, verify
+from appliance.spool import Loss, Spool, SpoolError, verify
 from tests.appliance.spool.events import EPOCH, OpenSpool, event, everything, expected
 from tests.fakes.clock import FakeClock
 
@@ -230,6 +231,15 @@ def test_damage_that_comes_while_the_spool_is_open_is_named_when_it_is_read(
     path.write_bytes(bytes(data))
     batch = spool.read(spool.cursor, 10, 1 << 20)
     assert (len(batch.fragments), batch.losses) == (2, [Loss(2, 2, "spool-damage")])
+
+
+@pytest.mark.parametrize("name", ["0000000000000001.seg", "00000000000000ff.seg", "state", "cursor", "accepted"])
+def test_a_named_pipe_in_a_files_place_does_not_hold_the_daemon(small: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(small, tmp_path / "spool"))
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(SpoolError, match="not a regular file"):
+        reopened(folder)
 
 
 def test_verify_names_the_damage_and_changes_nothing(small: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from pathlib import Path
 
@@ -218,6 +219,20 @@ def test_an_expired_certificate_is_told_before_anything_is_sent_and_a_new_one_is
     assert collector.sequences(EPOCH) == [1]
 
 
+def test_a_renewed_identity_is_shown_on_a_new_connection_and_nothing_is_lost(
+    box: Box, collector: FakeCollector
+) -> None:
+    box.connect(collector.url)
+    box.spool.append([(1, render)])
+    box.until_idle()
+    assert collector.connections == 1
+    box.uplink.introduce_anew()
+    box.spool.append([(1, render)])
+    box.until_idle()
+    assert collector.connections == 2
+    assert collector.sequences(EPOCH) == [1, 2]
+
+
 def test_a_sensor_that_is_not_enrolled_waits_and_says_so(box: Box, collector: FakeCollector) -> None:
     box.identity_folder.certificate_path.unlink()
     box.connect(collector.url)
@@ -236,6 +251,23 @@ def test_a_server_that_rejects_our_certificate_in_tls_is_named(
     box.connect(collector.url)
     box.steps(1)
     assert "the server refused our certificate" in box.uplink.status().reason
+
+
+def test_a_connection_without_our_certificate_is_named_and_not_kept(
+    box: Box, authority: Authority, tmp_path: Path
+) -> None:
+    """What OpenSSL makes of a TPM that is gone: it goes on without the certificate and tells nobody."""
+    context = authority.server(tmp_path)
+    context.verify_mode = ssl.CERT_NONE
+    with FakeCollector(authority, context) as collector:
+        spooled(box, 1)
+        box.connect(collector.url)
+        box.steps(8)
+        assert "without our certificate" in box.uplink.status().reason
+        assert "TPM" in box.uplink.status().advice
+        assert collector.connections > 1
+        assert not collector.store
+    assert box.spool.cursor == 0
 
 
 def test_the_clock_skew_is_measured_against_the_collectors_clock(box: Box, collector: FakeCollector) -> None:

@@ -220,10 +220,16 @@ def test_an_expired_certificate_gets_in_by_no_other_path(collector: Collector) -
 
 
 KEYS = "DROP TABLE sensor_keys;"
-RESIDENCY = "DROP TABLE challenges; DROP TABLE residencies;"
+QUARANTINE = (
+    "ALTER TABLE sensors DROP COLUMN quarantined_ns; ALTER TABLE sensors DROP COLUMN quarantine_reason;"
+)  # fmt: skip
+RESIDENCY = f"DROP TABLE challenges; DROP TABLE residencies; {QUARANTINE}"
 
 
-@pytest.mark.parametrize(("version", "undo"), [(1, KEYS + RESIDENCY), (2, RESIDENCY)], ids=["keys", "residency"])
+UNDO = [(1, KEYS + RESIDENCY), (2, RESIDENCY), (3, QUARANTINE)]
+
+
+@pytest.mark.parametrize(("version", "undo"), UNDO, ids=["keys", "residency", "quarantine"])
 def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: Path, version: int, undo: str) -> None:
     collector = Collector(tmp_path / "collector").start()
     sensor = collector.sensor()

@@ -107,6 +107,26 @@ def test_one_row_ties_tpm_keys_token_and_certificate(hardened: Collector) -> Non
     control.close()
 
 
+@pytest.mark.parametrize("table", ["residencies", "sensors", "sensor_keys", "audit"])
+def test_when_any_part_cannot_be_written_nothing_is_bound_and_the_same_answer_works_later(
+    hardened: Collector, table: str
+) -> None:
+    box, token = box_with(hardened), hardened.token()
+    proof = box.device.answer(box.challenge(token))
+    control = Control.open(hardened.directory)
+    with control.transaction() as connection:
+        connection.execute(f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    assert box.prove(token, proof).code == "STORE_FAILED"
+    counts = "SELECT (SELECT COUNT(*) FROM sensors), (SELECT COUNT(*) FROM sensor_keys), COUNT(*) FROM residencies"
+    assert hardened.control(counts) == [(0, 0, 0)]
+    assert hardened.control("SELECT used_by FROM tokens") == [(None,)]
+    assert hardened.control("SELECT used_ns FROM challenges") == [(None,)]
+    with control.transaction() as connection:
+        connection.execute("DROP TRIGGER broken")
+    control.close()
+    assert box.prove(token, proof).status == 200
+
+
 def test_the_store_keeps_no_secret_of_a_challenge(hardened: Collector) -> None:
     box, token = box_with(hardened), hardened.token()
     proof = box.device.answer(box.challenge(token))

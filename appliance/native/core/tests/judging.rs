@@ -22,6 +22,25 @@ fn a_pattern_across_the_seam_of_two_windows_is_found_once() {
 }
 
 #[test]
+fn what_a_packet_was_searched_for_is_found_in_its_stream_wherever_the_seam_is() {
+    let rules = "alert tcp any any -> any any (content:\"needle-in-the-stream\"; sid:1;)\n\
+                 alert tcp any any -> any any (content:\"packet-needle\"; offset:3; sid:2;)\n\
+                 alert tcp any any -> any any (content:\"needle\"; dsize:>0; sid:3;)\n\
+                 alert tcp any any -> any any (content:\"needle-in-the-stream\"; pcre:\"/^y/R\"; sid:4;)";
+    let stream = b"xxxxxxxxneedle-in-the-stream yyyypacket-needle zzzz";
+    for cut in 0..stream.len() {
+        let mut bench = Bench::new(rules);
+        let mut told = bench.packet_in_stream(ToServer, b"", &stream[..cut]);
+        told.extend(bench.packet_in_stream(ToServer, &stream[..cut], &stream[cut..]));
+        let count = |sid| told.iter().filter(|&&other| other == sid).count();
+        assert_eq!((count(1), count(2), count(4)), (1, 1, 0), "cut at {cut}: {told:?}");
+        let halves = [&stream[..cut], &stream[cut..]];
+        let with_needle = halves.iter().filter(|half| half.windows(6).any(|there| there == b"needle")).count();
+        assert_eq!(count(3), with_needle, "cut at {cut}: {told:?}");
+    }
+}
+
+#[test]
 fn the_second_content_may_come_in_a_later_window_that_still_has_the_first() {
     let mut bench =
         Bench::new(r#"alert tcp any any -> any any (content:"first"; fast_pattern; content:"2"; distance:0; sid:1;)"#);

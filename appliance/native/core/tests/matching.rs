@@ -157,6 +157,33 @@ fn a_stream_of_the_same_bytes_matches_the_same() {
     }
 }
 
+#[test]
+fn decoys_do_not_hide_a_match_and_cost_what_they_are_worth() {
+    // (options, decoy, what follows the decoys, matches behind 200 of them)
+    let cases: &[(&str, &str, &str, bool)] = &[
+        (r#"content:"x="; pcre:"/^[a-z]{2}\x3b/R";"#, "x=1", "x=ab;", true),
+        (r#"content:"x="; pcre:"/[a-z]{2}\x3b/R";"#, "x=1", "ab;", true),
+        (r#"content:"x="; pcre:"/^[a-z]{900}\x3b$/R";"#, "x=1", "x=", false),
+        (r#"content:"x="; pcre:"/^[0-9x=]+$/R"; content:"q"; distance:0;"#, "x=1", "q", false),
+        (r#"content:"x="; isdataat:3,relative; pcre:"/y=[0-9]/";"#, "x=1", "y=1", true),
+        (r#"content:"x="; isdataat:3,relative; pcre:"/y=[0-9]/";"#, "x=1", "y=q", false),
+        (r#"content:"x="; content:!"y="; pcre:"/^q/R";"#, "x=1", "x=q", true),
+        (r#"content:"x="; content:!"y="; pcre:"/^q/R";"#, "x=1", "x=qy=", false),
+    ];
+    for (options, decoy, rest, expected) in cases {
+        let mut bench = Bench {
+            proto: ip_proto::UDP,
+            ..Bench::over(load_with(&format!("alert udp any any -> any any ({options} sid:1;)"), None))
+        };
+        let told = bench.packet(Direction::ToServer, format!("{}{rest}", decoy.repeat(200)).as_bytes());
+        assert_eq!(!told.is_empty(), *expected, "{options} before {rest}");
+    }
+    // Each decoy sends the expression through all that follows, and there are thirty thousand.
+    let rule = r#"alert udp any any -> any any (content:"x="; pcre:"/y[0-9]+z/R"; sid:1;)"#;
+    let mut bench = Bench { proto: ip_proto::UDP, ..Bench::over(load_with(rule, None)) };
+    assert!(bench.packet(Direction::ToServer, &b"x=".repeat(30_000)).is_empty());
+}
+
 type Buffers = &'static [(BufferId, &'static [u8])];
 
 const GET: Buffers = &[

@@ -1,6 +1,7 @@
 //! Judges one candidate: does the rule match this packet, this stream window, this transaction?
 //!
-//! What makes candidates, and in which order they are judged, is `inspector`'s business.
+//! What makes candidates, and in which order they are judged, is `inspector`'s business. `set` is the set in force, which the
+//! caller holds for all candidates of a call.
 
 use super::chain;
 use super::detector::{Context, Detector};
@@ -44,7 +45,7 @@ impl Detector {
             return;
         }
         if let Some(chain) = payload {
-            if chain::run(chain, &Window { data: packet.payload, base: 0 }).is_none() {
+            if chain::run(chain, &Window::new(packet.payload, 0)).is_none() {
                 return;
             }
             if program.scope == Scope::PayloadHalf {
@@ -87,8 +88,7 @@ impl Detector {
         let Some(chain) = rule.payload() else { return false };
         // The bits of a half-met rule are tested with its other half.
         let admitted = half || self.admits(rule, context, Some(flow));
-        let reached =
-            if admitted { chain::run(chain, &Window { data: window.data, base: window.base_offset }) } else { None };
+        let reached = if admitted { chain::run(chain, &Window::new(window.data, window.base_offset)) } else { None };
         let Some(reached) = reached else { return filtered };
         if !once && reached > 0 && reached <= window.new_from {
             return false;
@@ -124,7 +124,7 @@ impl Detector {
         let matches = rule.app_chains().all(|chain| {
             let id = chain.buffer.resolve(context.direction);
             (0..tx.buffer_count(id)).any(|index| {
-                tx.buffer(id, index).is_some_and(|data| chain::run(chain, &Window { data, base: 0 }).is_some())
+                tx.buffer(id, index).is_some_and(|data| chain::run(chain, &Window::new(data, 0)).is_some())
             })
         });
         if matches {

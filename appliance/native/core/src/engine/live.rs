@@ -4,6 +4,7 @@
 //! frame in order of time, so that a tap with one interface per direction gives conversations in order; how far apart the
 //! kernel hands over blocks of different interfaces is bounded by the block timeout.
 
+use super::cpu::run_before_others;
 use super::pipeline::Pipeline;
 use super::shared::Worker;
 use crate::capture::afpacket::{wait, Block, Ring};
@@ -18,6 +19,7 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// Captures until asked to stop.
 pub fn run<P: Pipeline>(worker: &mut Worker<P>, rings: &mut [Ring], names: &[String]) {
     worker.dropping = true;
+    run_before_others();
     let mut published = Instant::now();
     while !worker.is_stopped() {
         if !round(worker, rings) {

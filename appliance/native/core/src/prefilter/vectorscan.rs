@@ -126,11 +126,21 @@ impl Databases {
             }
         }
         let sets: Vec<Database> = sets.iter().map(Database::compile).collect::<Result<_>>()?;
+        give_back_memory();
         if let Some(cache) = cache {
             let parts = sets.iter().map(Database::to_bytes).collect::<Result<Vec<_>>>()?;
             cache.write(&parts);
         }
         Ok(Self { sets })
+    }
+}
+
+/// Compiling leaves many times the databases' size free within the allocator: the system gets it back.
+fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes a number; may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

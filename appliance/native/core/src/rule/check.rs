@@ -12,6 +12,15 @@ pub struct Window<'a> {
     pub data: &'a [u8],
     /// Position of `data[0]` in its stream; 0 for packets and for buffers of the application layer, which are whole.
     pub base: u64,
+    /// Much was tried already: a check may look at less than all to find a match behind the cursor.
+    pub hurried: bool,
+}
+
+impl<'a> Window<'a> {
+    /// A window at the beginning of a search.
+    pub fn new(data: &'a [u8], base: u64) -> Self {
+        Self { data, base, hurried: false }
+    }
 }
 
 /// What a check says about a place.
@@ -49,6 +58,11 @@ pub enum Reach {
 pub trait BufferCheck: Debug + Send + Sync {
     /// Looks for a match: `cursor` is the end of the match before, `from` where to go on after a match that led nowhere.
     fn find(&self, window: &Window<'_>, cursor: usize, from: Option<usize>) -> Found;
+
+    /// What a look for its first match counts as, in steps of the chain.
+    fn cost(&self, _window: &Window<'_>, _cursor: usize) -> u32 {
+        1
+    }
 
     /// How it depends on the match before it.
     fn reach(&self) -> Reach {

@@ -136,7 +136,10 @@ pub struct Chain {
 
 impl Chain {
     /// Works out, for each check, whether a relative check depends on it so that retrying makes sense.
-    pub fn new(buffer: Buffer, checks: Vec<Check>) -> Self {
+    ///
+    /// Contents that must be nowhere at all are asked for last: that does not depend on the others, so once is enough.
+    pub fn new(buffer: Buffer, mut checks: Vec<Check>) -> Self {
+        checks.sort_by_key(|check| matches!(check, Check::Content(content) if content.negated && !content.relative()));
         let retries: Vec<bool> = (0..checks.len())
             .map(|at| {
                 for next in &checks[at + 1..] {

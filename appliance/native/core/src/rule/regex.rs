@@ -67,6 +67,10 @@ pub struct Regex {
     code: *mut sys::pcre2_code_8,
     translated: Once,
     own_limits: bool,
+    /// Bound to where the search begins.
+    anchored: bool,
+    /// See [`Regex::may_cut`].
+    may_cut: bool,
 }
 
 // SAFETY: PCRE2 only reads compiled code while matching; the one write, its translation, happens inside `Once` before any match.
@@ -99,14 +103,33 @@ impl Regex {
         if compiled.is_null() {
             return Err(format!("{} at byte {offset} of the expression", message(code)));
         }
-        Ok(Self { code: compiled, translated: Once::new(), own_limits: options.own_limits })
+        let mut bits = 0_u32;
+        // SAFETY: `compiled` is valid, and this piece of information is a 32-bit number (pcre2_pattern_info(3)).
+        unsafe { sys::pcre2_pattern_info_8(compiled, sys::PCRE2_INFO_ALLOPTIONS, (&raw mut bits).cast()) };
+        Ok(Self {
+            code: compiled,
+            translated: Once::new(),
+            own_limits: options.own_limits,
+            anchored: bits & sys::PCRE2_ANCHORED != 0,
+            may_cut: looks_no_further_than_it_matches(text),
+        })
     }
 
-    /// First match that starts at or behind `start`, as (start, end).
+    /// Whether a match can only begin where the search does.
+    pub fn anchored(&self) -> bool {
+        self.anchored
+    }
+
+    /// Whether a match in the first part of a subject, which ends well before that part does, is one in the whole subject.
+    pub fn may_cut(&self) -> bool {
+        self.may_cut
+    }
+
+    /// First match that starts at or behind `start`, as (start, end). With `cut`, the subject goes on behind its end.
     ///
     /// # Errors
     /// [`LimitReached`]
-    pub fn find(&self, subject: &[u8], start: usize) -> Result<Option<(usize, usize)>, LimitReached> {
+    pub fn find(&self, subject: &[u8], start: usize, cut: bool) -> Result<Option<(usize, usize)>, LimitReached> {
         self.translated.call_once(|| {
             // SAFETY: `code` is a valid compiled expression that nobody else uses yet. A failure (no executable memory)
             // leaves it to be interpreted, so the answer is not looked at.
@@ -114,10 +137,11 @@ impl Regex {
         });
         MATCHER.with_borrow(|matcher| {
             let context = if self.own_limits { matcher.own_limits } else { matcher.limits };
+            let bits = if cut { sys::PCRE2_NOTEOL } else { 0 };
             // SAFETY: subject, length and start (`start <= len`, else PCRE2 answers BADOFFSET) are valid for the call; match
             // data and context are this thread's own and non-null.
             let found = unsafe {
-                sys::pcre2_match_8(self.code, subject.as_ptr(), subject.len(), start, 0, matcher.data, context)
+                sys::pcre2_match_8(self.code, subject.as_ptr(), subject.len(), start, bits, matcher.data, context)
             };
             match found {
                 0.. => {
@@ -141,6 +165,21 @@ impl Drop for Regex {
         // SAFETY: made by pcre2_compile, freed once.
         unsafe { sys::pcre2_code_free_8(self.code) };
     }
+}
+
+/// Whether an expression says nothing of what lies far behind its match: no end of the subject but `$`, which
+/// [`Regex::find`] knows how to leave out, and no "not followed by" of any length.
+fn looks_no_further_than_it_matches(text: &str) -> bool {
+    let unbounded = |behind: &str| {
+        let mut depth = 1_usize;
+        let end = behind.find(|c| {
+            depth = depth + usize::from(c == '(') - usize::from(c == ')');
+            depth == 0
+        });
+        let group = &behind[..end.unwrap_or(behind.len())];
+        group.contains(['*', '+']) || group.contains(",}")
+    };
+    !text.contains("\\z") && !text.contains("\\Z") && !text.split("(?!").skip(1).any(unbounded)
 }
 
 /// What a thread needs to match: room for one pair of offsets, and the two sets of limits.
@@ -212,7 +251,11 @@ mod tests {
             ("\\xff\\x00", plain, b"\xff\x00", Some((0, 2))),
         ];
         for (text, options, subject, expected) in cases {
-            assert_eq!(Regex::compile(text, *options).unwrap().find(subject, 0), Ok(*expected), "{text} {options:?}");
+            assert_eq!(
+                Regex::compile(text, *options).unwrap().find(subject, 0, false),
+                Ok(*expected),
+                "{text} {options:?}"
+            );
         }
     }
 
@@ -221,6 +264,23 @@ mod tests {
         assert!(Regex::compile("a(b", Options::default()).unwrap_err().contains("byte 3"));
         let regex = Regex::compile("(a+)+$", Options::default()).unwrap();
         let subject = [vec![b'a'; 4000], vec![b'b']].concat();
-        assert_eq!(regex.find(&subject, 0), Err(LimitReached));
+        assert_eq!(regex.find(&subject, 0, false), Err(LimitReached));
+    }
+
+    #[test]
+    fn expressions_that_look_behind_their_match_are_known() {
+        for (text, expected) in [
+            ("^a[^b]*$", true),
+            ("^a(?!bc)d", true),
+            ("^a(?!.*b)", false),
+            ("^a(?!b{2,})", false),
+            ("^a(?!(b|c)d*)", false),
+            ("^a(?!(b|c))", true),
+            ("^a\\z", false),
+        ] {
+            assert_eq!(Regex::compile(text, Options::default()).unwrap().may_cut(), expected, "{text}");
+        }
+        let end = Regex::compile("^a+$", Options::default()).unwrap();
+        assert_eq!((end.find(b"aaa", 0, false), end.find(b"aaa", 0, true)), (Ok(Some((0, 3))), Ok(None)));
     }
 }

@@ -140,6 +140,17 @@ impl Bench {
         self.act(direction, |detector, trigger, flow, _| detector.stream(trigger, flow, direction, window), b"")
     }
 
+    /// Shows a packet and then, as the worker does, the stream window that its payload ends; answers the sids of both.
+    pub fn packet_in_stream(&mut self, direction: Direction, before: &[u8], payload: &[u8]) -> Vec<u32> {
+        let data = [before, payload].concat();
+        let window = StreamWindow { data: &data, base_offset: 0, new_from: before.len(), last: false };
+        let show = |detector: &mut Detector, trigger: Trigger<'_>, flow: &mut FlowView<'_>, _: &Packet<'_>| {
+            detector.packet(trigger, Some((flow, direction)));
+            detector.stream(trigger, flow, direction, window);
+        };
+        self.act(direction, show, payload)
+    }
+
     /// Shows a stage of a transaction.
     pub fn transaction(&mut self, stage: Stage, tx: &mut FakeTx) -> Vec<u32> {
         self.app = tx.app;

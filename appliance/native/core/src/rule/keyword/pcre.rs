@@ -16,6 +16,14 @@ use std::sync::Arc;
 /// This file's keywords.
 pub const KEYWORDS: &[Keyword] = &[Keyword { name: "pcre", parse }];
 
+/// A relative expression that may begin anywhere costs a step of the chain for so many bytes.
+const BYTES_PER_STEP: usize = 256;
+/// How far a match may reach that a hurried search finds.
+const NEAR_BYTES: usize = 1024;
+
+/// A match that ends so near the cut is looked at again without it.
+const EDGE_BYTES: usize = 256;
+
 /// Compiled expressions by text and options: a third of the expressions of a rule set are repeated.
 #[derive(Debug, Default)]
 pub struct Expressions(HashMap<(String, Options), Arc<Regex>>);
@@ -41,17 +49,38 @@ struct Pcre {
 impl BufferCheck for Pcre {
     fn find(&self, window: &Window<'_>, cursor: usize, from: Option<usize>) -> Found {
         let base = if self.relative { cursor.min(window.data.len()) } else { 0 };
-        let subject = &window.data[base..];
+        let mut subject = &window.data[base..];
+        let near =
+            window.hurried && self.relative && !self.negated && subject.len() > NEAR_BYTES && self.regex.may_cut();
+        if near {
+            subject = &subject[..NEAR_BYTES];
+        }
         let start = from.map_or(0, |from| from.saturating_sub(base));
         if start > subject.len() {
             return Found::No;
         }
-        match (self.regex.find(subject, start), self.negated) {
+        let mut found = self.regex.find(subject, start, near);
+        if near && found.is_ok_and(|found| found.is_some_and(|(_, end)| end > NEAR_BYTES - EDGE_BYTES)) {
+            // What lies behind the cut may speak against it.
+            found = self.regex.find(&window.data[base..], start, false);
+        }
+        match (found, self.negated) {
             (Ok(Some((low, high))), false) => Found::At { end: base + high, again: base + low + 1 },
             (Ok(None), true) => Found::Holds,
-            // An expression that ran into its limits says nothing, so it is no match, negated or not.
-            (Ok(Some(_)), true) | (Ok(None), false) | (Err(_), _) => Found::No,
+            // An expression that ran into its limits says nothing, so it is no match, negated or not. What it says of the
+            // whole buffer, another match before it does not change.
+            (Ok(Some(_)), true) | (Ok(None), false) | (Err(_), _) if self.relative => Found::No,
+            _ => Found::Never,
         }
+    }
+
+    fn cost(&self, window: &Window<'_>, cursor: usize) -> u32 {
+        if !self.relative || self.regex.anchored() {
+            return 1;
+        }
+        // It looks for its match in all that follows; what is not there now is not there behind a later cursor either.
+        let left = window.data.len().saturating_sub(cursor);
+        1 + u32::try_from(left / BYTES_PER_STEP).unwrap_or(u32::MAX - 1)
     }
 
     fn reach(&self) -> Reach {

@@ -89,7 +89,7 @@ fn place_of(content: &Content, piece: &Range<usize>) -> Place {
     let offset = content.offset.unwrap_or(0);
     let end = depth.saturating_add(offset);
     match depth.checked_sub(content.bytes().len() as u32) {
-        Some(slack) if slack < MAX_PLACES && end <= u32::from(u16::MAX) => {
+        Some(slack) if slack < MAX_PLACES && u16::try_from(end).is_ok() => {
             Place::At { first: offset + piece.start as u32, count: slack + 1 }
         }
         _ if end as usize <= HEAD_BYTES => Place::Head { end },

@@ -15,8 +15,8 @@ const TABLE_PATTERNS: usize = 6;
 /// The patterns of a group that have places.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// Ascending.
-    places: Vec<Place>,
+    /// In ascending order.
+    sorted: Vec<Place>,
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     programs: Vec<u32>,
@@ -65,11 +65,11 @@ impl PlacesBuilder {
         let mut places = Places::default();
         let mut firsts: Vec<u8> = Vec::new();
         for ((at, first, pattern), programs) in self.patterns {
-            if places.places.last().is_none_or(|place| place.at != at) {
+            if places.sorted.last().is_none_or(|place| place.at != at) {
                 places.close(&firsts);
                 firsts.clear();
                 let begin = places.entries.len() as u32;
-                places.places.push(Place { at, entries: (begin, begin), by_first_byte: None });
+                places.sorted.push(Place { at, entries: (begin, begin), by_first_byte: None });
             }
             firsts.push(first);
             places.push(&pattern, &programs);
@@ -82,13 +82,13 @@ impl PlacesBuilder {
 impl Places {
     /// Whether there is no pattern.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.sorted.is_empty()
     }
 
     /// Appends the programs whose pattern stands in its place in `block`, which begins at `base`.
     #[inline]
     pub fn scan(&self, block: &[u8], base: u64, into: &mut Vec<u32>) {
-        for place in &self.places {
+        for place in &self.sorted {
             let Some(at) = u64::from(place.at).checked_sub(base) else { continue };
             let Some(here) = usize::try_from(at).ok().and_then(|at| block.get(at..)).filter(|here| !here.is_empty())
             else {
@@ -138,7 +138,7 @@ impl Places {
 
     /// Ends the last place; `firsts` are the first bytes of its entries, ascending.
     fn close(&mut self, firsts: &[u8]) {
-        let Some(place) = self.places.last_mut() else { return };
+        let Some(place) = self.sorted.last_mut() else { return };
         place.entries.1 = self.entries.len() as u32;
         if firsts.len() >= TABLE_PATTERNS {
             let mut table = Box::new([0; 257]);
