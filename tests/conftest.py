@@ -9,9 +9,11 @@ tpm_tls  needs tpm2-openssl >= 1.3.0 besides
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -34,8 +36,15 @@ PROVIDERS = (
     Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / "ossl-modules" / "tpm2.so",
 )
 
+
+@functools.cache
+def may_have_namespaces() -> bool:
+    """Being root is not enough: a container or a chroot may forbid them."""
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "--net", "true"], check=False).returncode == 0
+
+
 NEEDS = {
-    "root": ("root, for namespaces, mounts and raw sockets", lambda: os.geteuid() == 0),
+    "root": ("root with namespaces, mounts and raw sockets", may_have_namespaces),
     "browser": ("Debian's Chromium at /usr/bin/chromium", lambda: shutil.which("chromium") is not None),
     "tpm": (
         "swtpm and tpm2-pytss (make setup-test)",
