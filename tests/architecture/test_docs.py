@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from appliance.config.keys import keys_of
@@ -29,6 +31,15 @@ def test_every_configuration_key_says_what_it_is(section: str) -> None:
     for info in keys_of(SECTIONS[section]):
         assert info.doc, f"{section}.{info.name} has no line of documentation"
         assert not info.name.endswith(("_s", "_ms", "_mib", "_kib")) or info.unit, f"{section}.{info.name} has no unit"
+
+
+def test_every_program_a_make_target_runs_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    modules = [name.replace(".", "/") + ".py" for name in re.findall(r"\$\(PY\) -m (tests\.[\w.]+)", makefile)]
+    scripts = re.findall(r"\$\(PY\) ([\w/]+\.py)", makefile) + re.findall(r"@(\.ci/\w+)", makefile)
+    assert modules
+    assert scripts
+    assert [path for path in modules + scripts if not (ROOT / path).is_file()] == []
 
 
 def test_every_make_target_says_what_it_does() -> None:
