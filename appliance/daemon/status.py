@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import EnvironmentFault
+
+log = logging.getLogger("vedette")
 
 SEND_TIMEOUT_S = 2.0
 MAX_STATUS_BYTES = 1 << 20
@@ -77,7 +80,15 @@ class StatusServer:
                 return
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(SEND_TIMEOUT_S)
-                connection.sendall(json.dumps(self._status()).encode())
+                connection.sendall(json.dumps(self._answer()).encode())
+
+    def _answer(self) -> Mapping[str, Any]:
+        """The status; a fault in making it is told to this caller and must not end the answering."""
+        try:
+            return self._status()
+        except Exception as error:
+            log.exception("status could not be made")
+            return {"error": f"{type(error).__name__}: {error}"}
 
 
 def ask_status(path: Path, timeout_s: float = 5.0) -> dict[str, Any]:

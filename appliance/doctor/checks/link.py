@@ -16,8 +16,9 @@ from appliance.doctor.result import Result, failed, ok
 def check(patient: Patient) -> Result:
     """At least one interface that may lead to the collector is up and has a carrier."""
     stats = psutil.net_if_stats()
-    here = bool(patient.targets) and all(is_loopback(host) for host, _ in patient.targets)
-    able = {name: stat for name, stat in stats.items() if (name == "lo") == here}
+    here = all(is_loopback(host) for host, _ in patient.targets)
+    # Without a collector nobody can say which interface would lead there: `address` names what is missing.
+    able = {name: stat for name, stat in stats.items() if not patient.targets or (name == "lo") == here}
     up = [name for name, stat in able.items() if stat.isup]
     if up:
         return ok(f"up: {', '.join(up)}")

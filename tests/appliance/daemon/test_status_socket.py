@@ -57,3 +57,14 @@ def test_nobody_there_is_told_with_what_to_do(tmp_path: Path) -> None:
 def test_a_path_too_long_for_a_socket_is_refused_with_its_length(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="107 were allowed"):
         StatusServer(tmp_path / ("x" * 120), dict)
+
+
+def test_a_fault_in_the_status_is_told_and_the_next_caller_is_answered(tmp_path: Path) -> None:
+    answers: list[dict[str, int]] = [{"turn": 1}]
+    server = StatusServer(tmp_path / "status.sock", lambda: answers.pop())
+    server.start()
+    assert ask_status(tmp_path / "status.sock") == {"turn": 1}
+    assert "IndexError" in ask_status(tmp_path / "status.sock")["error"]
+    answers.append({"turn": 2})
+    assert ask_status(tmp_path / "status.sock") == {"turn": 2}
+    server.close()

@@ -1,4 +1,4 @@
-//! The native back end: vectorscan's block-mode API by hand-written declarations, linked statically (see build.rs).
+//! The native back end: vectorscan's block-mode API by hand-written declarations, linked as the system's shared library (see build.rs).
 //!
 //! Patterns are handed over as expressions of `\xNN`, which the compiler recognises as literals; its literal-only entry refuses
 //! patterns that begin with a zero byte.
