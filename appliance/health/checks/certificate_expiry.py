@@ -24,7 +24,10 @@ def certificate_expiry(facts: Facts) -> Finding:
     if state == "expired":
         text, severity = f"the certificate expired on {until}", Severity.CRITICAL
     elif state == "not yet valid":
-        text, severity = "the certificate is not valid yet: the clock is behind", Severity.CRITICAL
+        text = "the certificate is not valid yet: the clock is behind"
+        return Finding(
+            CheckName.CERTIFICATE_EXPIRY, Severity.CRITICAL, text, "set the clock; check that NTP is reachable"
+        )
     elif facts.now_ns - life.not_before_ns > (life.not_after_ns - life.not_before_ns) * LATE:
         text, severity = f"the certificate is good until {until} and was not renewed in time", Severity.WARNING
     elif state == "renew":

@@ -98,3 +98,10 @@ def test_a_finding_fits_the_wire_whatever_a_collector_said() -> None:
     finding = next(f for f in examine(replace(GOOD, uplink=hostile)) if f.check is CheckName.UPLINK)
     assert len(finding.to_wire().text) <= 256
     assert "\x1b" not in finding.to_wire().text
+
+
+def test_a_certificate_of_tomorrow_is_a_matter_for_the_clock_not_for_enrollment() -> None:
+    findings = examine(replace(GOOD, certificate=Life(NOW + DAY, NOW + 30 * DAY)))
+    finding = next(f for f in findings if f.check is CheckName.CERTIFICATE_EXPIRY)
+    assert "set the clock" in finding.advice
+    assert "enroll" not in finding.advice
