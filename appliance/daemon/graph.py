@@ -30,6 +30,7 @@ from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health.monitor import Monitor
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
+from appliance.identity.keyfile import read_private, write_once
 from appliance.spool import Spool
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
 from appliance.wire.heartbeat import RulesHealth
@@ -271,7 +272,7 @@ def sanitizer(config: Config) -> Sanitizer | None:
     """What hides addresses, when networks are configured; its key is made once and stays on the box.
 
     Raises:
-        EnvironmentFault: the key cannot be kept.
+        EnvironmentFault: the key cannot be kept, others may have read it, or it is none.
     """
     if not config.alerts.sanitize_networks:
         return None
@@ -279,10 +280,12 @@ def sanitizer(config: Config) -> Sanitizer | None:
     if config.alerts.sanitize_method == "mask":
         return Sanitizer(networks)
     path = Path(config.sensor.state_dir) / "identity" / "pseudonym.key"
-    try:
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(secrets.token_bytes(KEY_OCTETS))
-        return Sanitizer(networks, CryptoPan(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise EnvironmentFault(f"{path}: {error}", advice="Check [sensor] state_dir.") from error
+    if not path.exists():
+        write_once(path, secrets.token_bytes(KEY_OCTETS))
+    key = read_private(path)
+    if len(key) != KEY_OCTETS:
+        raise EnvironmentFault(
+            f"{path}: {len(key)} octets came, {KEY_OCTETS} were allowed",
+            advice="Delete the file: a new key is made, and the same address gets another pseudonym from then on.",
+        )
+    return Sanitizer(networks, CryptoPan(key))

@@ -46,7 +46,8 @@ class Pipeline:
         self.fault = ""
         self.finished = False
         self.left_behind = 0
-        """Detections that no disk would take while the daemon was told to stop."""
+        """Detections that no disk would take while the daemon was told to stop, and all that came behind them: what is
+        accepted is an unbroken beginning, because the next run skips it by count."""
 
     def run(self, stop: threading.Event, *, beat: Callable[[], None] = lambda: None) -> None:
         """Work until the capture is exhausted or stopped; `stop` only cuts short the waiting for a full disk.
@@ -62,24 +63,34 @@ class Pipeline:
                 passed = min(self._skip, len(batch))
                 self._skip -= passed
                 batch = batch[passed:]
-            if batch and not self._accept(batch, stop, beat):
+            if batch and (self.left_behind or not self._accept(batch, stop, beat)):
                 self.left_behind += len(batch)
+            self._retire(batch)
         self.finished = True
 
     def reload(self, rules: RuleSet) -> int:
         """Swap the rule set without losing a packet; returns its generation."""
         with self._lock:
             generation = self._capture.reload(rules)
-            self._generations = {generation - 1: self._generations[max(self._generations)], generation: rules.rules}
+            self._generations[generation] = rules.rules
             self.rules = rules
         return generation
+
+    def _retire(self, batch: list[Detection]) -> None:
+        """Forget rule sets that no detection can name any more.
+
+        An empty batch says that nothing waits in the engine; the set before the newest stays all the same, for the
+        packet at hand while it was swapped. Until then older sets stay, however many reloads a full disk outlasts.
+        """
+        with self._lock:
+            newest = max((d.generation for d in batch), default=max(self._generations))
+            for old in [number for number in self._generations if number < newest - 1]:
+                del self._generations[old]
 
     def _accept(self, batch: list[Detection], stop: threading.Event, beat: Callable[[], None]) -> bool:
         """Hand a batch to the sink, waiting while it cannot take it; False when told to stop meanwhile."""
         with self._lock:
-            generations = self._generations
-            newest = generations[max(generations)]
-        events = [self._event(detection, generations.get(detection.generation, newest)) for detection in batch]
+            events = [self._event(detection, self._generations[detection.generation]) for detection in batch]
         while True:
             try:
                 self._sink.append(events)

@@ -45,12 +45,6 @@ def find(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
     return KeyRecord(*row) if row else None
 
 
-def of_sensor(connection: sqlite3.Connection, sensor_id: str) -> list[KeyRecord]:
-    """Every key of a sensor, oldest first."""
-    rows = connection.execute(f"{_SELECT} WHERE sensor_id = ? ORDER BY issued_ns, key_id", (sensor_id,))
-    return [KeyRecord(*row) for row in rows]
-
-
 def issue(
     connection: sqlite3.Connection, key_id: str, sensor_id: str, certificate: bytes, not_after_ns: int, now_ns: int
 ) -> None:

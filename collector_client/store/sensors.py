@@ -75,12 +75,6 @@ def find(connection: sqlite3.Connection, sensor_id: str) -> SensorRecord | None:
     return SensorRecord(*row) if row else None
 
 
-def find_by_token(connection: sqlite3.Connection, token_id: str) -> SensorRecord | None:
-    """The sensor that enrolled with that token, or None."""
-    row = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE token_id = ?", (token_id,)).fetchone()
-    return SensorRecord(*row) if row else None
-
-
 def list_all(connection: sqlite3.Connection) -> list[SensorRecord]:
     """Every sensor, by tenant, site and label."""
     order = "ORDER BY tenants.name, sites.name, label, sensor_id"
