@@ -20,9 +20,7 @@ pytestmark = pytest.mark.tpm
 HOUR_NS = 3600 * 10**9
 
 
-def test_token_replayed_by_another_box(
-    collector: Collector, one_tpm: Swtpm, two_tpm: Swtpm, tmp_path: Path
-) -> None:
+def test_token_replayed_by_another_box(collector: Collector, one_tpm: Swtpm, two_tpm: Swtpm, tmp_path: Path) -> None:
     token = collector.token()
     honest = Box(tmp_path / "one", one_tpm).enroll(collector, token)
     books, thief = Ledger(collector), Box(tmp_path / "two", two_tpm)

@@ -88,7 +88,7 @@ class Interceptor:
                 data = box.recv(65_536)
                 self.heard += data
             with suppress(OSError):
-                plain.shutdown(socket.SHUT_RDWR)
+                # Past the TLS layer, whose state belongs to the other thread.
                 socket.socket.shutdown(collector, socket.SHUT_RDWR)
             back.join()
 
