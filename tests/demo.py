@@ -1,9 +1,9 @@
 """`make demo`: the main job of the product, end to end on this machine.
 
-A collector on SQLite, a sensor enrolled by a one-time token with its key in a TPM (swtpm, a TPM that is a program), recorded
-traffic through the engine, the alerts as the collector has stored them, and the page's address. Where this machine has
-no TPM to offer, the key is in a file, and that is said before and after. On a terminal both stay up until Ctrl-C;
-elsewhere it ends with a summary.
+A collector on SQLite, a sensor enrolled by a one-time token with its key in a TPM (swtpm, a TPM that is a program),
+recorded traffic through the engine, the alerts as the collector has stored them, and the page's address. Where this
+machine has no TPM to offer, the key is in a file, and that is said before and after. On a terminal both stay up until
+Ctrl-C; elsewhere it ends with a summary.
 
     python -m tests.demo [FOLDER]
 
@@ -117,8 +117,8 @@ def show_key(console: Console, assurance: str, tpm: Swtpm | None) -> None:
         return
     console.print(
         "Key of this sensor: P-256, made in a TPM and never out of it; key.pem holds what only that TPM can load."
-        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm) and a development CA vouches for"
-        " it, which this\ncollector lists in pki/tpm-roots-development. A TPM whose maker stands in pki/tpm-roots gets"
+        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm) and a development CA vouches"
+        " for it, which this\ncollector lists in pki/tpm-roots-development. A TPM whose maker stands in pki/tpm-roots gets"
         " the assurance [green]tpm[/] by the same proof.",
         soft_wrap=True,
     )
