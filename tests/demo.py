@@ -118,7 +118,7 @@ def show_key(console: Console, assurance: str, tpm: Swtpm | None) -> None:
     console.print(
         "Key of this sensor: P-256, made in a TPM and never out of it; key.pem holds what only that TPM can load."
         f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm) and a development CA vouches"
-        " for it, which this\ncollector lists in pki/tpm-roots-development. A TPM whose maker stands in pki/tpm-roots gets"
+        " for it, which this\ncollector lists in pki/tpm-roots-development. A TPM whose maker is in pki/tpm-roots gets"
         " the assurance [green]tpm[/] by the same proof.",
         soft_wrap=True,
     )
