@@ -5,8 +5,8 @@ speak as the sensor without its key: it is kept in memory only, never on disk, u
 identity is another one or the collector did not take us for who we are.
 
 Rules of this file: no connection is made here and none fails for lack of a session; a collector that knows a session no
-more gets a full handshake by itself. A context is kept only with a session: what OpenSSL holds of a TPM's key is dead
-after the TPM was reset, and a context made anew finds the key again.
+more gets a full handshake by itself. A context is kept only as long as there is a session with it, so that after a
+failure the next handshake begins with the files, and with a TPM's key loaded anew.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rules of this file: it sends what it is given and hands back what came, parsed; it decides nothing but which address is
 used. The identity is loaded anew for every connection, so that a new certificate is used without a restart. The thread
-that asks makes the connection, with the handshake and a TPM's signature in it; the next one resumes its TLS session, and
+that asks makes the connection, with the handshake and a TPM's signature in it; the next one resumes its session, and
 the TPM has nothing to sign.
 """
 

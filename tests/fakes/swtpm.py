@@ -186,9 +186,14 @@ def _tool(*argv: str) -> None:
 
 
 class Tap:
-    """Passes everything between a program and a TPM, and counts the commands by name."""
+    """Passes everything between a program and a TPM, and counts the commands by name.
 
-    def __init__(self, tpm: Swtpm) -> None:
+    The command named by `hold` is passed on only after `let_go` is set; `held` says that it has come.
+    """
+
+    def __init__(self, tpm: Swtpm, *, hold: str = "") -> None:
+        self._hold = hold
+        self.held, self.let_go = threading.Event(), threading.Event()
         self.commands: Counter[str] = Counter()
         self._tpm = tpm
         self._listeners: list[socket.socket] = []
@@ -232,6 +237,9 @@ class Tap:
             while data := source.recv(8192):
                 if counted:
                     pending = self._count(pending + data)
+                    if self._hold in self.commands:
+                        self.held.set()
+                        self.let_go.wait(TIMEOUT_S)
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
