@@ -1,4 +1,4 @@
-"""A reconnect resumes the TLS session of before; whatever is doubtful about it leads to a full handshake, to no fault."""
+"""A reconnect resumes the TLS session of before; whatever is doubtful about it leads to a full handshake, no fault."""
 
 from __future__ import annotations
 
