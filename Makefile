@@ -45,8 +45,13 @@ fmt: setup ## Reformat Python and Rust
 	@cd $(NATIVE) && $(CARGO) fmt --all
 
 .PHONY: bench
-bench: setup ## Offline throughput beside Suricata on the same packets and rules (medians of interleaved runs)
+bench: setup ## TLS handshakes, then throughput beside Suricata on the same packets and rules (medians of interleaved runs)
+	@$(PY) -m tests.bench.handshakes
 	@$(PY) -m tests.bench.bench $(ARGS)
+
+.PHONY: bench-tls
+bench-tls: setup-test ## TLS handshakes in a second: a key in a file and one in a TPM, in full and resumed
+	@$(PY) -m tests.bench.handshakes $(ARGS)
 
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data

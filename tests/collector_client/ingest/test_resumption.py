@@ -19,6 +19,7 @@ from appliance.wire import session
 from collector_client.ingest.listening import TICKETS_S, ListeningContext
 from collector_client.store import Control, sensors
 from tests.collector_client.harness import DAY_NS, Collector, production
+from tests.fakes.handshake import shake_hands
 from tests.fakes.pki import Authority, pem
 from tests.fakes.sensor import Answer, FakeSensor
 
@@ -175,12 +176,15 @@ def test_attack_a_ticket_does_not_carry_a_client_over_a_change_of_trust(tmp_path
         context.load_cert_chain(next(tmp_path.glob("server-*.pem")))
     listening = ListeningContext(lambda: trusting[0])
     client = _client_of(ours, tmp_path)
-    ticket = _handshake(client, listening, None).session
-    assert _handshake(client, listening, ticket).session_reused
+    first = shake_hands(client, listening)
+    assert first.server.getpeercert(binary_form=True)
+    second = shake_hands(client, listening, first.client.session)
+    assert second.client.session_reused
+    assert second.server.getpeercert(binary_form=True) == first.server.getpeercert(binary_form=True)
     trusting.reverse()
     listening.renew()
     with pytest.raises(ssl.SSLCertVerificationError):
-        _handshake(client, listening, ticket)
+        shake_hands(client, listening, second.client.session)
 
 
 def _client_of(authority: Authority, folder: Path) -> ssl.SSLContext:
@@ -189,19 +193,3 @@ def _client_of(authority: Authority, folder: Path) -> ssl.SSLContext:
     context = enrollment_context(pem(authority.root))
     key.load_into(context, folder / "client.pem")
     return context
-
-
-def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, ticket: ssl.SSLSession | None) -> ssl.SSLObject:
-    """A handshake in memory and one word from the server, which brings the ticket."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    near = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1", session=ticket)
-    far = server.wrap_bio(to_server, to_client, server_side=True)
-    for step in (near.do_handshake, far.do_handshake, near.do_handshake, far.do_handshake):
-        try:
-            step()
-        except ssl.SSLWantReadError:
-            continue
-    far.write(b"x")
-    assert near.read(1) == b"x"
-    assert far.getpeercert(binary_form=True)
-    return near
