@@ -47,6 +47,10 @@ fmt: setup ## Reformat Python and Rust
 bench: setup ## Offline throughput beside Suricata on the same packets and rules (medians of interleaved runs)
 	@$(PY) -m tests.bench.bench $(ARGS)
 
+.PHONY: bench-enroll
+bench-enroll: setup ## A thousand boxes that enroll at once at one collector here: rate, p50, p99, CPU, memory; all must succeed
+	@$(PY) -m tests.bench.enroll_storm $(ARGS)
+
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)
