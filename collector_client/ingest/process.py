@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from collector_client.config import Config, parse_listen
-from collector_client.errors import CollectorError, EnvironmentFault
+from collector_client.errors import CollectorError
 from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
 from collector_client.ingest.clones import Clones
@@ -29,6 +28,7 @@ from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
+from collector_client.ingest.listener import GuardedServer, Listener, room_for
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
@@ -70,33 +70,39 @@ class Ingest:
         self._renew_server()
         context = self._authority.server_context()
         async with contextlib.AsyncExitStack() as stack:
-            endpoint = self._build(stack)
-            server = web.Server(
-                self._guarded(endpoint),
-                access_log=None,
-                auto_decompress=False,  # bodies are inflated within bounds, by us
-                keepalive_timeout=_KEEPALIVE_S,
-                lingering_time=_LINGER_S,
-            )
             limits = self._config.ingest
             self._connections = Connections(
-                server,
-                limit=limits.max_connections,
+                limit=room_for(limits.max_connections),
+                newcomers_per_address=limits.newcomers_per_address,
+                per_minute=limits.connections_per_minute,
                 head_s=limits.handshake_timeout_s + limits.request_timeout_s,
                 idle_s=limits.idle_timeout_s,
                 now_s=self._clock.monotonic_s,
             )
-            listener = await self._listen(listen, context)
+            endpoint = self._build(stack)
+            self._server = GuardedServer(
+                self._guarded(endpoint),
+                self._connections,
+                keepalive_s=_KEEPALIVE_S,
+                linger_s=_LINGER_S,
+            )
+            listener = Listener(
+                self._server,
+                self._connections,
+                context,
+                handshake_s=limits.handshake_timeout_s,
+                refused=lambda _network, _reason: None,
+            )
+            address = await listener.open(*parse_listen(listen))
             housekeeping = asyncio.create_task(self._keep_house(context))
             try:
-                host, port = listener.sockets[0].getsockname()[:2]
-                ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+                ready(address)
                 await stop.wait()
             finally:
                 listener.close()
                 housekeeping.cancel()
-                server.pre_shutdown()
-                await server.shutdown(_DRAIN_S)
+                self._server.pre_shutdown()
+                await self._server.shutdown(_DRAIN_S)
 
     def _build(self, stack: contextlib.AsyncExitStack) -> Endpoint:
         """The object graph; what must be closed is put on the stack, last opened first closed."""
@@ -128,7 +134,9 @@ class Ingest:
             grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
             recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
         )
-        admission = Admission(Gate(find, production=production), renewal, Clones(), keeper, self._clock)
+        admission = Admission(
+            Gate(find, production=production), renewal, Clones(), keeper, self._connections, self._clock
+        )
         trust = TpmTrust(directory / PKI_NAME)
         return Endpoint(
             admission=admission,
@@ -157,36 +165,19 @@ class Ingest:
 
     def _guarded(self, endpoint: Endpoint) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            protocol = request.protocol
-            self._connections.serving(protocol)
-            request[CONNECTION] = self._connections.number(protocol)
+            connection = self._server.connection_of(request.protocol)
+            if connection is None:
+                raise ConnectionResetError
+            self._connections.serving(connection)
+            request[CONNECTION] = connection
             try:
                 response = await endpoint.handle(request)
                 response.headers["Server"] = "vedette"
                 return response
             finally:
-                self._connections.served(protocol)
+                self._connections.served(connection)
 
         return handle
-
-    async def _listen(self, listen: str, context: ssl.SSLContext) -> asyncio.Server:
-        host, port = parse_listen(listen)
-        limits = self._config.ingest
-        try:
-            return await asyncio.get_running_loop().create_server(
-                self._connections.make_protocol,
-                host,
-                port,
-                ssl=context,
-                ssl_handshake_timeout=limits.handshake_timeout_s,
-                ssl_shutdown_timeout=5,
-                backlog=1024,
-            )
-        except OSError as error:
-            raise EnvironmentFault(
-                f"{listen}: cannot listen there ({os.strerror(error.errno) if error.errno else error})",
-                advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
-            ) from error
 
     async def _keep_house(self, context: ssl.SSLContext) -> None:
         """Cut idle connections; renew the server's certificate long before it ends."""

@@ -72,7 +72,7 @@ def serve(directory: Path, log: Path, *, nofile: int | None = None) -> Iterator[
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            preexec_fn=limit,  # noqa: PLW1509 - no thread has been started yet
+            preexec_fn=limit,
         )
         try:
             assert process.stdout is not None
@@ -111,7 +111,7 @@ def run(
     tpm: bool = False,
     one_address: bool = False,
     nofile: int | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """One storm on a new collector in `folder`; returns what `--json` prints."""
     directory = folder / "collector"

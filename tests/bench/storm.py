@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from asyncio import sslproto
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from tests.fakes.tpm_device import TpmDevice
 
 CONNECT_TIMEOUT_S = 60.0
 _MAX_ANSWER_BYTES = 256 * 1024
+
+sslproto.SSLProtocol.max_size = 32 * 1024  # as the collector does: a thousand connections share this process
 
 Answer = TypeVar("Answer")
 
