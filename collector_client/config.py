@@ -71,7 +71,7 @@ class QuotaSection:
 
     sensor_events_per_minute: int = _key(60_000, "Events of one sensor, per minute", 1, 100_000_000)
     tenant_events_per_minute: int = _key(600_000, "Events of all sensors of one tenant, per minute", 1, 1_000_000_000)
-    enrollments_per_minute: int = _key(60, "Enrollment attempts from one address, per minute", 1, 100_000)
+    enrollments_per_minute: int = _key(60, "Enrollment attempts from one address that fail, per minute", 1, 100_000)
 
 
 @dataclass(frozen=True, slots=True)

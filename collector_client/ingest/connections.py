@@ -8,6 +8,7 @@
     its address has too many           it is closed at once, before TLS
     half of all are newcomers          the oldest newcomer gives way: who floods must keep coming, who is honest needs
     all are taken                      a second; an enrolled sensor never gives way
+    has had its `NEWCOMER_REQUESTS`    it is closed after the answer
 
 Rules of this file: no sockets, no clock of its own; what closes a connection is handed in with it. A connection that
 has sent no whole request head in time is cut, whether it sleeps or dribbles; one that is being served is left alone
@@ -24,6 +25,8 @@ from collector_client.ingest.quota import Quota
 
 NEWCOMERS_PART = 2
 """One in so many connections may be a newcomer's."""
+NEWCOMER_REQUESTS = 8
+"""Enrollment takes three at most, and some patience with a human who types."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +40,7 @@ class Connection:
     sensor_id: str = ""
     key_id: str = ""
     serving: bool = False
+    requests: int = 0
 
 
 class Connections:
@@ -103,10 +107,16 @@ class Connections:
     def serving(self, connection: Connection) -> None:
         """A whole request head has come."""
         connection.serving, connection.deadline_s = True, float("inf")
+        connection.requests += 1
 
     def served(self, connection: Connection) -> None:
         """The request is answered."""
         connection.serving, connection.deadline_s = False, self._now_s() + self._idle_s
+
+    @staticmethod
+    def is_worn_out(connection: Connection) -> bool:
+        """Whether it has had all the requests that a newcomer may make."""
+        return not connection.key_id and connection.requests >= NEWCOMER_REQUESTS
 
     def gone(self, connection: Connection) -> None:
         """It is closed; saying so twice is harmless."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from appliance.wire.enrollment import EnrollmentToken
 from collector_client.config import Config, parse_listen
 from collector_client.errors import CollectorError
 from collector_client.ingest.admission import CONNECTION, Admission
@@ -34,16 +35,19 @@ from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
+from collector_client.ingest.revocation import Revocation
 from collector_client.pki import PKI_NAME, Authority, TpmTrust
-from collector_client.store import BatchToStore, Control, Writer, keys, sensors
+from collector_client.store import BatchToStore, Control, Writer, keys, sensors, tokens
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
+from collector_client.store.tokens import TokenRecord
 from collector_client.validate import Window
 
 log = logging.getLogger("vedette.ingest")
 
 _SWEEP_S = 1.0
+_SUM_UP_S = 60.0
 _RENEW_S = 3600.0
 _DRAIN_S = 20.0
 _KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
@@ -91,10 +95,10 @@ class Ingest:
                 self._connections,
                 context,
                 handshake_s=limits.handshake_timeout_s,
-                refused=lambda _network, _reason: None,
+                refused=self._refusals.connection,
             )
             address = await listener.open(*parse_listen(listen))
-            housekeeping = asyncio.create_task(self._keep_house(context))
+            housekeeping = asyncio.create_task(self._keep_house(context, endpoint.desk))
             try:
                 ready(address)
                 await stop.wait()
@@ -103,15 +107,18 @@ class Ingest:
                 housekeeping.cancel()
                 self._server.pre_shutdown()
                 await self._server.shutdown(_DRAIN_S)
+                await endpoint.desk.sum_up()
 
     def _build(self, stack: contextlib.AsyncExitStack) -> Endpoint:
         """The object graph; what must be closed is put on the stack, last opened first closed."""
         config, directory = self._config, self._directory
         writer = Writer.open(directory, self._clock)
         stack.callback(writer.close)
-        writing, reading = Control.open(directory), Control.open(directory)
-        stack.callback(writing.close)
-        stack.callback(reading.close)
+        writing, reading, watching = (Control.open(directory) for _ in range(3))
+        for control in (writing, reading, watching):
+            stack.callback(control.close)
+        self._refusals = Refusals(writing)
+        self._revocation = Revocation(watching, self._connections, self._clock)
         keeper = Keeper(writer, writing)
         stack.push_async_callback(asyncio.to_thread, keeper.close)
         pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
@@ -120,6 +127,10 @@ class Ingest:
         def find(sensor_id: str, key_id: str) -> tuple[SensorRecord | None, KeyRecord | None]:
             with reading.reading() as connection:
                 return sensors.find(connection, sensor_id), keys.find(connection, key_id)
+
+        def find_token(token: EnrollmentToken) -> TokenRecord | None:
+            with reading.reading() as connection:
+                return tokens.check(connection, token.token_id, token.secret)
 
         async def parse_apart(parse: Callable[[], BatchToStore]) -> BatchToStore:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
@@ -145,7 +156,8 @@ class Ingest:
                 enrollment=enrollment,
                 residency=Residency(enrollment, trust, config.collector.allow_unlisted_tpm, secrets.token_bytes),
                 renewal=renewal,
-                refusals=Refusals(writing),
+                find_token=find_token,
+                refusals=self._refusals,
                 quota=Quota(config.quota.enrollments_per_minute),
                 keeper=keeper,
                 clock=self._clock,
@@ -173,18 +185,25 @@ class Ingest:
             try:
                 response = await endpoint.handle(request)
                 response.headers["Server"] = "vedette"
+                if self._connections.is_worn_out(connection):
+                    response.force_close()
                 return response
             finally:
                 self._connections.served(connection)
 
         return handle
 
-    async def _keep_house(self, context: ssl.SSLContext) -> None:
-        """Cut idle connections; renew the server's certificate long before it ends."""
+    async def _keep_house(self, context: ssl.SSLContext, desk: Desk) -> None:
+        """Cut the idle and the revoked; sum up refusals; renew the server's certificate long before it ends."""
         renew_at_s = self._clock.monotonic_s() + _RENEW_S
+        sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._connections.sweep()
+            await self._revocation.look()
+            if self._clock.monotonic_s() >= sum_up_at_s:
+                sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
+                await desk.sum_up()
             if self._clock.monotonic_s() >= renew_at_s:
                 renew_at_s = self._clock.monotonic_s() + _RENEW_S
                 try:
