@@ -80,6 +80,12 @@ def parse_setup(data: bytes) -> Setup:
     text = _text(data)
     values = _checked(text, _toml(text))
     token = str(values["collector", "token"])
+    if token not in text:
+        raise SetupFileError(
+            "[collector] token: escapes came, the token's own characters were allowed",
+            line=_line_of(text, "collector", "token"),
+            advice="write it as the provider gave it, so that it can be wiped after use",
+        )
     wiped = WIPED.fullmatch(token)
     used = None
     if wiped or ("used", "sensor") in values:
