@@ -48,8 +48,7 @@ def parse_ek(text: str) -> bytes:
     if not _DIGEST.fullmatch(digits):
         raise OperatorError(
             f"EK {text[:80]!r} came, 64 hexadecimal digits were allowed",
-            advice="the SHA-256 of the EK's public key in DER: openssl x509 -in ek.pem -pubkey -noout"
-            " | openssl pkey -pubin -outform DER | sha256sum",
+            advice="the box tells it: vedette enroll --show-ek",
         )
     return bytes.fromhex(digits)
 
