@@ -159,6 +159,9 @@ urls = ["https://127.0.0.1:{self.ingest_port}"]
 ca_pin = "{ca_pin}"
 token = "{token}"
 
+[identity]
+key_store = "software"
+
 [capture]
 {self._capture}
 

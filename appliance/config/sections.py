@@ -39,9 +39,9 @@ class IdentitySection:
     """Where the sensor's key lives. What is asked for and not there is an error, never replaced by the other."""
 
     key_store: str = key(
-        "software",
-        "software: a file, which can be copied; tpm: made in the TPM and never out of it",
-        choices=("software", "tpm"),
+        "tpm",
+        "tpm: made in the TPM and never out of it; software: a file, which can be copied",
+        choices=("tpm", "software"),
     )
     tcti: str = key("", "Way to the TPM as a TCTI string; empty: device:/dev/tpmrm0")
 

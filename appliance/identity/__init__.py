@@ -26,11 +26,12 @@ from appliance.identity.errors import (
 )
 from appliance.identity.folder import Identity, IdentityFolder
 from appliance.identity.https import Answer, CollectorUrl, HttpsConnection, Proxy
-from appliance.identity.keystore import KeyStore, SoftKeyStore, key_store
+from appliance.identity.keystore import AbsentKeyStore, KeyStore, SoftKeyStore, key_store
 from appliance.identity.signer import Assurance, ResidentSigner, Signer
 from appliance.identity.softkey import SoftKey
 
 __all__ = [
+    "AbsentKeyStore",
     "Answer",
     "AnswerInvalidError",
     "Assurance",

@@ -87,6 +87,15 @@ class TpmKeyStore:
             self.load(key_path).check()
         provider.enter(wanted, configuration_path)
 
+    def check_present(self) -> None:
+        """See that the TPM answers.
+
+        Raises:
+            TpmMissingError: it does not.
+        """
+        with open_tpm(self.tcti):
+            pass
+
     def idevid_request(self, request: x509.CertificateSigningRequestBuilder) -> bytes:
         """A PKCS#10 request in DER for the box's first identity, for its maker's CA.
 

@@ -130,6 +130,11 @@ def test_production_refuses_keys_in_software_everywhere(tmp_path: Path) -> None:
         newcomer = strict.box()
         assert newcomer.enroll(strict.token()).code == "KEY_IN_SOFTWARE"
         assert strict.control("SELECT COUNT(*) FROM tokens WHERE used_ns IS NOT NULL") == [(1,)]
+        assert again.renew().code == "KEY_IN_SOFTWARE"
+        told = strict.control(
+            "SELECT action, detail FROM audit WHERE detail LIKE '%KEY_IN_SOFTWARE%' ORDER BY audit_id"
+        )
+        assert [action for action, _ in told] == ["refuse enrollment", "refuse enrollment"]
     finally:
         strict.stop()
 
