@@ -152,8 +152,8 @@ def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("production", [True, False])
 def test_every_page_says_whether_keys_in_software_are_taken(tmp_path: Path, production: bool) -> None:
-    Control.create(tmp_path / "c").close()
-    with Visitor(tmp_path / "c", FakeClock(NOW), production=production) as visitor:
+    Control.create(tmp_path).close()
+    with Visitor(tmp_path, FakeClock(NOW), production=production) as visitor:
         shown = visitor.get("/sensors").text
     assert ("keys in hardware only" in shown, ">production</span>" in shown) == (production, production)
 
