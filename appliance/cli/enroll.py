@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
 from appliance.clock import SystemClock
 from appliance.config import Config, load_config
 from appliance.daemon import identity_folder
@@ -48,6 +49,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
     config = load_config(args.config)
+    finish_reset(config)
     clock = SystemClock()
     folder = identity_folder(config)
     if args.renew:

@@ -53,6 +53,13 @@ class KeyStore(Protocol):
             KeyFileError: they cannot, by the name of the reason.
         """
 
+    def clear_device(self) -> None:
+        """Make every key that was ever made here worthless, copies included.
+
+        Raises:
+            KeyFileError: there is no device that could, or it refuses.
+        """
+
 
 class SoftKeyStore:
     """Keys in files."""
@@ -72,6 +79,13 @@ class SoftKeyStore:
 
     def check_present(self) -> None:
         """Nothing: a file can always be made, or the disk's check says why not."""
+
+    def clear_device(self) -> None:
+        """Raises `KeyFileError`: nothing can reach the copies of a file."""
+        raise KeyFileError(
+            'a software key came, [identity] key_store = "tpm" was allowed',
+            advice="without --clear-tpm the key's file is removed; revoke the sensor at the collector",
+        )
 
 
 class AbsentKeyStore:
@@ -94,6 +108,10 @@ class AbsentKeyStore:
         raise self._reason
 
     def check_present(self) -> None:
+        """Raises the reason."""
+        raise self._reason
+
+    def clear_device(self) -> None:
         """Raises the reason."""
         raise self._reason
 
