@@ -20,6 +20,9 @@ class SensorSection:
     address: str = key(
         "", "Management address in the SNML sensor element; empty: the address that reaches the collector"
     )
+    set_clock: bool = key(
+        False, "Set the system's clock by the collector's signed time when it is behind; needs CAP_SYS_TIME"
+    )
 
 
 @dataclass(frozen=True, slots=True)

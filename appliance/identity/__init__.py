@@ -17,6 +17,7 @@ from appliance.identity.errors import (
     ProviderMissingError,
     ProxyRefusedError,
     ServerExpiredError,
+    TimeNotBelievedError,
     TpmError,
     TpmKeyLostError,
     TpmMissingError,
@@ -27,6 +28,7 @@ from appliance.identity.errors import (
 from appliance.identity.folder import Identity, IdentityFolder
 from appliance.identity.https import Answer, CollectorUrl, HttpsConnection, Proxy
 from appliance.identity.keystore import AbsentKeyStore, KeyStore, SoftKeyStore, key_store
+from appliance.identity.signed_time import believed_time
 from appliance.identity.signer import Assurance, ResidentSigner, Signer
 from appliance.identity.softkey import SoftKey
 
@@ -61,11 +63,13 @@ __all__ = [
     "Signer",
     "SoftKey",
     "SoftKeyStore",
+    "TimeNotBelievedError",
     "TpmError",
     "TpmKeyLostError",
     "TpmMissingError",
     "TpmRefusedError",
     "WrongCaError",
     "WrongNameError",
+    "believed_time",
     "key_store",
 ]

@@ -106,8 +106,11 @@ class HttpsConnection:
         timeout_s: float,
         proxy: Proxy | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        accept: Callable[[bytes], None] = lambda _: None,
     ) -> None:
+        """`accept` is given the server's certificate (DER) before anything is sent, and may raise `LinkError`."""
         self.url = url
+        self._accept = accept
         self._context = context
         self._timeout_s = timeout_s
         self._proxy = proxy
@@ -230,6 +233,11 @@ class HttpsConnection:
             secure = self._context.wrap_socket(plain, server_hostname=self.url.host)
         except OSError:
             plain.close()
+            raise
+        try:
+            self._accept(secure.getpeercert(binary_form=True) or b"")
+        except LinkError:
+            secure.close()
             raise
         connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=self._timeout_s)
         connection.auto_open = 0

@@ -34,7 +34,9 @@ from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
+from collector_client.ingest.timekeeper import Timekeeper
 from collector_client.pki import PKI_NAME, Authority, TpmTrust
+from collector_client.pki.time_signer import TimeSigner
 from collector_client.store import BatchToStore, Control, Writer, keys, sensors
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
@@ -143,6 +145,7 @@ class Ingest:
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
+            timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
             quotas=Quotas(
                 sensor=Quota(config.quota.sensor_events_per_minute),
                 tenant=Quota(config.quota.tenant_events_per_minute),

@@ -313,6 +313,14 @@ def test_a_state_folder_that_is_none_is_named(box: Box) -> None:
     assert "no such folder" in box.doctor()[N.DISK].text
 
 
+def test_a_clock_that_says_what_is_over_is_named_with_what_is_known(box: Box) -> None:
+    box.skew_ns = -SystemClock().wall_ns()
+    result = box.doctor()[N.CLOCK]
+    assert result.state is State.FAILED
+    assert result.text.startswith("the clock says 1970-01-01")
+    assert "set_clock = true" in result.advice
+
+
 def test_without_a_tpm_the_key_fails_by_name_and_nothing_else_is_taken(tmp_path: Path, collector: Collector) -> None:
     box = Box(tmp_path / "box", collector)
     box.config = replace(box.config, identity=IdentitySection(tcti="device:/dev/no-such-tpm"))
