@@ -36,7 +36,9 @@ from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
 from collector_client.ingest.revocation import Revocation
 from collector_client.ingest.tickets import TICKETS_S, TicketContexts
+from collector_client.ingest.timekeeper import Timekeeper
 from collector_client.pki import PKI_NAME, Authority, TpmTrust
+from collector_client.pki.time_signer import TimeSigner
 from collector_client.store import BatchToStore, Control, Writer, keys, sensors, tokens
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
@@ -162,6 +164,7 @@ class Ingest:
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
+            timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
             quotas=Quotas(
                 sensor=Quota(config.quota.sensor_events_per_minute),
                 tenant=Quota(config.quota.tenant_events_per_minute),
