@@ -15,6 +15,8 @@ from appliance.enroll.errors import (
     EnrollmentPendingError,
     EnrollmentRefusedError,
     TokenExpiredError,
+    TokenOtherTpmError,
+    TokenRevokedError,
     TokenUnknownError,
     TokenUsedError,
 )
@@ -28,6 +30,8 @@ _KINDS: dict[SessionCode, type[OperatorError]] = {
     SessionCode.TOKEN_UNKNOWN: TokenUnknownError,
     SessionCode.TOKEN_USED: TokenUsedError,
     SessionCode.TOKEN_EXPIRED: TokenExpiredError,
+    SessionCode.TOKEN_REVOKED: TokenRevokedError,
+    SessionCode.TOKEN_OTHER_TPM: TokenOtherTpmError,
 }
 
 
