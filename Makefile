@@ -62,7 +62,7 @@ conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs
 	@$(PY) -m tests.conformance.run $(ARGS)
 
 .PHONY: conformance-est
-conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
+conformance-est: setup-test ## EST with programs that are not ours (strongSwan, libest), in both roles; as root
 	@$(PY) -m tests.conformance.est $(ARGS)
 
 .PHONY: docs
