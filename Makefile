@@ -61,6 +61,10 @@ conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs
 conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
 	@$(PY) -m tests.conformance.est $(ARGS)
 
+.PHONY: conformance-tls
+conformance-tls: setup-test ## Our TLS on Debian 13's OpenSSL: ML-KEM, resumption, a key in a TPM; as root
+	@$(PY) -m tests.conformance.tls $(ARGS)
+
 .PHONY: docs
 docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)
 	@$(PY) -m tests.architecture.docs

@@ -11,8 +11,6 @@ libest knows TLS 1.2 at most and the collector takes 1.3 only, so a bridge carri
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +25,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from appliance.wire.enrollment import SENSOR_URN, EnrollmentToken, decode_base64, sensor_id
 from tests.collector_client.harness import Collector
+from tests.conformance.debian13 import DebianError, cache, ensure
 from tests.conformance.tls_bridge import bridged
 
 PACKAGES = "strongswan-pki,libest-utils,ca-certificates"
-RELEASE = "trixie"
 TIMEOUT_S = 120
 
 
@@ -198,29 +196,6 @@ def _tail(done: subprocess.CompletedProcess[bytes]) -> str:
     return " | ".join(lines[-6:])
 
 
-def ensure_clients(root: Path) -> None:
-    """Make the folder with the clients, if it is not there.
-
-    Raises:
-        ConformanceError: we are not root, or it cannot be made.
-    """
-    if os.geteuid() != 0:
-        raise ConformanceError("needs root, for chroot")
-    if (root / "usr/bin/estclient").exists() and (root / "usr/bin/pki").exists():
-        return
-    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    mirrors = subprocess.run(targets, capture_output=True, text=True, check=True, timeout=TIMEOUT_S).stdout.split()
-    if not mirrors or shutil.which("mmdebstrap") is None:
-        raise ConformanceError("needs mmdebstrap and a Debian mirror in apt's configuration")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(root, ignore_errors=True)
-    print(f"making {root} with Debian {RELEASE}'s EST clients, once", file=sys.stderr)
-    command = ["mmdebstrap", "--variant=essential", f"--include={PACKAGES}", RELEASE, str(root), sorted(mirrors)[0]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
-    if done.returncode:
-        raise ConformanceError(f"mmdebstrap ended with {done.returncode}: {done.stderr[-1000:]}")
-
-
 @contextmanager
 def bench_in(root: Path) -> Iterator[Bench]:
     """A collector that runs, and a folder inside the clients' root; both gone at the end."""
@@ -234,14 +209,13 @@ def bench_in(root: Path) -> Iterator[Bench]:
 
 def main() -> int:
     """Run every client; 0 when all got what they must get."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser = argparse.ArgumentParser(description="EST clients that are not ours against the collector.")
-    parser.add_argument("--clients", type=Path, default=cache / "vedette" / "est-clients", help="where they are kept")
+    parser.add_argument("--clients", type=Path, default=cache() / "est-clients", help="where they are kept")
     root: Path = parser.parse_args().clients.absolute()
     clients: dict[str, Callable[[Bench], Iterator[str]]] = {"strongSwan": strongswan, "libest": libest}
     failed = 0
     try:
-        ensure_clients(root)
+        ensure(root, PACKAGES)
         for name, steps in clients.items():
             with bench_in(root) as bench:
                 try:
@@ -250,7 +224,7 @@ def main() -> int:
                 except (ConformanceError, ValueError, subprocess.TimeoutExpired) as error:
                     failed += 1
                     print(f"FAILED  {name}: {error}")
-    except (ConformanceError, OSError, subprocess.SubprocessError) as error:
+    except (DebianError, OSError, subprocess.SubprocessError) as error:
         print(f"FAILED  {error}")
         return 1
     return 1 if failed else 0
