@@ -36,8 +36,8 @@ class Resumption:
             # Let go first: without a resource manager a TPM has three places for keys.
             self.forget()
             self._context, self._identity = identity.context(), read
-            # A connection that a proxy cuts ends without close_notify, and OpenSSL takes its session for spoilt then (seen
-            # with Python 3.13, which makes no copies of sessions any more). So cuts pass for ends here, and
+            # A connection that a proxy cuts ends without close_notify, by which OpenSSL takes its session for spoilt
+            # (seen with Python 3.13, which copies no sessions any more). So cuts pass for ends here, and
             # `HttpsConnection` takes no answer whose end only the end of the connection tells.
             self._context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
         return self._context
