@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from typing import NoReturn
 
 TICKETS_S = 3600.0
 """How long a sensor may come back without proving its key again; its TPM has one signature to make in that time."""
@@ -32,6 +33,16 @@ class ListeningContext(ssl.SSLContext):
     def renew(self) -> None:
         """Use a new context for connections from now on; when none can be made, the old one stays."""
         self._in_use = self._make()
+
+    def load_cert_chain(self, *_: object, **__: object) -> NoReturn:
+        """Refused: it would change nothing for any connection, and an open door must not look shut.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("the listening context has no certificates of its own: renew() was allowed")
+
+    load_verify_locations = load_cert_chain
 
     def wrap_bio(
         self,

@@ -187,6 +187,14 @@ def test_attack_a_ticket_does_not_carry_a_client_over_a_change_of_trust(tmp_path
         shake_hands(client, listening, second.client.session)
 
 
+def test_new_trust_or_a_new_certificate_cannot_be_put_where_they_change_nothing(tmp_path: Path) -> None:
+    listening = ListeningContext(lambda: Authority().server(tmp_path))
+    with pytest.raises(TypeError, match="renew"):
+        listening.load_verify_locations(cadata=pem(Authority().root).decode())
+    with pytest.raises(TypeError, match="renew"):
+        listening.load_cert_chain(next(tmp_path.glob("server-*.pem")))
+
+
 def _client_of(authority: Authority, folder: Path) -> ssl.SSLContext:
     key = SoftKey.load_or_create(folder / "client.key")
     (folder / "client.pem").write_bytes(pem(authority.sensor(key.public_key), authority.issuing))
