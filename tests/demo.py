@@ -117,8 +117,8 @@ def show_key(console: Console, assurance: str, tpm: Swtpm | None) -> None:
         return
     console.print(
         "Key of this sensor: P-256, made in a TPM and never out of it; key.pem holds what only that TPM can load."
-        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm) and the CA that vouches for it"
-        "\none for development: this collector lists it in pki/tpm-roots-development. A TPM whose maker is in"
+        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm), and the CA that vouches"
+        "\nfor it is one for development: this collector lists it in pki/tpm-roots-development. A TPM whose maker is in"
         "\npki/tpm-roots gets the assurance [green]tpm[/] by the same proof.",
         soft_wrap=True,
     )
