@@ -6,6 +6,7 @@ the real one; the interceptor believes any server. With `cacerts` it answers tha
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -81,22 +82,26 @@ class Interceptor:
             socket.create_connection(self._collector, TIMEOUT_S) as plain,
             anybody.wrap_socket(plain) as collector,
         ):
-            back = threading.Thread(target=_carry, args=(collector, box))
-            back.start()
-            while data:
-                collector.sendall(data)
-                data = box.recv(65_536)
-                self.heard += data
-            with suppress(OSError):
-                # Past the TLS layer, whose state belongs to the other thread.
-                socket.socket.shutdown(collector, socket.SHUT_RDWR)
-            back.join()
+            collector.sendall(data)
+            self._carry(box, collector)
 
-
-def _carry(source: ssl.SSLSocket, sink: ssl.SSLSocket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
+    def _carry(self, box: ssl.SSLSocket, collector: ssl.SSLSocket) -> None:
+        """Both ways in one thread: OpenSSL reads a ticket while it writes nothing, or not at all."""
+        other = {box: collector, collector: box}
+        while ready := [end for end in other if end.pending()] or select.select(list(other), [], [], TIMEOUT_S)[0]:
+            for source in ready:
+                source.settimeout(0)
+                try:
+                    data = source.recv(65_536)
+                except ssl.SSLWantReadError:
+                    continue
+                finally:
+                    source.settimeout(TIMEOUT_S)
+                if not data:
+                    return
+                if source is box:
+                    self.heard += data
+                other[source].sendall(data)
 
 
 def _answer(certificates: list[x509.Certificate]) -> bytes:
