@@ -44,7 +44,13 @@ class IngestSection:
     """The listener for sensors: TLS 1.3, the one port that must be reachable."""
 
     listen: str = _key("0.0.0.0:443", "HOST:PORT for sensors")
-    max_connections: int = _key(4096, "Open connections, at most", 1, 100_000)
+    max_connections: int = _key(
+        4096, "Open connections, at most; half of them before an enrolled sensor has spoken on it", 2, 100_000
+    )
+    newcomers_per_address: int = _key(
+        64, "Connections from one address on which no enrolled sensor has spoken yet, at most", 1, 100_000
+    )
+    connections_per_minute: int = _key(1200, "New connections from one address, per minute", 1, 1_000_000)
     batches_in_hand: int = _key(8, "Batches that are read and parsed at once; more are told to come back", 1, 256)
     handshake_timeout_s: int = _key(10, "Longest TLS handshake, in seconds", 1, 120)
     request_timeout_s: int = _key(30, "Longest wait for a request's head or its body, in seconds", 1, 600)
@@ -65,7 +71,7 @@ class QuotaSection:
 
     sensor_events_per_minute: int = _key(60_000, "Events of one sensor, per minute", 1, 100_000_000)
     tenant_events_per_minute: int = _key(600_000, "Events of all sensors of one tenant, per minute", 1, 1_000_000_000)
-    enrollments_per_minute: int = _key(60, "Enrollment attempts from one address, per minute", 1, 100_000)
+    enrollments_per_minute: int = _key(60, "Enrollment attempts from one address that fail, per minute", 1, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
