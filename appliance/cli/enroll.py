@@ -19,12 +19,13 @@ from appliance.daemon import identity_folder
 from appliance.enroll import EnrollmentPlan, RenewalPlan, renew
 from appliance.enroll.in_time import enroll_in_time
 from appliance.errors import EnvironmentFault, OperatorError
-from appliance.identity import SensorCertificate
+from appliance.identity import IdentityFolder, SensorCertificate
 
 EXAMPLES = """\
 examples:
   vedette enroll --config /etc/vedette/vedette.toml
   vedette enroll --config /etc/vedette/vedette.toml --json
+  vedette enroll --show-ek      # for the provider: vedette-collector token new --ek
   vedette enroll --renew        # a new key and certificate now; the daemon does that by itself in time
 """
 
@@ -44,6 +45,7 @@ def add(commands: Any) -> None:
     )
     add_config_option(parser)
     parser.add_argument("--renew", action="store_true", help="renew key and certificate now")
+    parser.add_argument("--show-ek", action="store_true", help="print the digest that the TPM is known by; no change")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     finish_reset(config)
     clock = SystemClock()
     folder = identity_folder(config)
+    if args.show_ek:
+        return show_ek(folder, args)
     if args.renew:
         folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
         section = config.collector
@@ -75,6 +79,17 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     if not args.json:
         tell(f"next: vedette run --config {args.config}")
+    return 0
+
+
+def show_ek(folder: IdentityFolder, args: argparse.Namespace) -> int:
+    """What a collector knows this box's TPM by."""
+    digest = folder.keys.ek_sha256().hex()
+    if not digest:
+        raise OperatorError(
+            '[identity] key_store = "software" came, "tpm" was allowed', advice="a token is bound to a TPM only"
+        )
+    print(json.dumps({"ek_sha256": digest}) if args.json else digest)
     return 0
 
 

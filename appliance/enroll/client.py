@@ -109,7 +109,8 @@ def enroll(
     Raises:
         WrongPinError: the server's CA is not the pinned one.
         TpmError: the TPM is missing, refuses, or does not know the key.
-        TokenUnknownError, TokenUsedError, TokenExpiredError, EnrollmentRefusedError: the collector said no.
+        TokenUnknownError, TokenUsedError, TokenExpiredError, TokenRevokedError, TokenOtherTpmError,
+        EnrollmentRefusedError: the collector said no.
         IssuedWrongError: what it issued is not ours.
         KeyFileError: the key cannot be made or used.
         LinkError: the connection failed, by name (not reachable, wrong CA, wrong name, ...).

@@ -37,6 +37,13 @@ class KeyStore(Protocol):
             KeyFileError: the key cannot be used or made.
         """
 
+    def ek_sha256(self) -> bytes:
+        """What a collector knows the TPM by (of its endorsement key's SubjectPublicKeyInfo); empty: there is no TPM.
+
+        Raises:
+            KeyFileError: the TPM cannot be asked.
+        """
+
     def prepare(self, key_path: Path, configuration_path: Path) -> None:
         """See that TLS in this process can use the key; may start the program again as the same process.
 
@@ -74,6 +81,10 @@ class SoftKeyStore:
         """See `KeyStore.load_or_create`."""
         return SoftKey.load_or_create(path)
 
+    def ek_sha256(self) -> bytes:
+        """None."""
+        return b""
+
     def prepare(self, key_path: Path, configuration_path: Path) -> None:
         """Nothing: OpenSSL reads the file."""
 
@@ -100,6 +111,10 @@ class AbsentKeyStore:
         raise self._reason
 
     def load_or_create(self, path: Path) -> Signer:  # noqa: ARG002 - the protocol's shape
+        """Raises the reason."""
+        raise self._reason
+
+    def ek_sha256(self) -> bytes:
         """Raises the reason."""
         raise self._reason
 

@@ -95,11 +95,13 @@ class Collector:
             self._thread.join()
             self._thread = None
 
-    def token(self, tenant: str = "acme", site: str = "north", life_s: int = 3600) -> str:
-        """A new token."""
+    def token(
+        self, tenant: str = "acme", site: str = "north", life_s: int = 3600, ek_sha256: bytes | None = None
+    ) -> str:
+        """A new token; with `ek_sha256` for that TPM alone."""
         control = Control.open(self.directory)
         try:
-            return str(new_token(control, tenant, site, "", life_s, self.clock.wall_ns()))
+            return str(new_token(control, tenant, site, "", life_s, self.clock.wall_ns(), ek_sha256=ek_sha256))
         finally:
             control.close()
 

@@ -6,6 +6,7 @@ private half is one short conversation. In TLS it is OpenSSL that talks to the T
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -87,6 +88,16 @@ class TpmKeyStore:
             # Here and not later: from then on OpenSSL has the line to the TPM, and there may be only one.
             self.load(key_path).check()
         provider.enter(wanted, configuration_path)
+
+    def ek_sha256(self) -> bytes:
+        """SHA-256 of the SubjectPublicKeyInfo of the endorsement key that a residency proof is made with: what a
+        collector knows this TPM by.
+
+        Raises:
+            TpmError: the TPM is missing or refuses.
+        """
+        with open_tpm(self.tcti) as tpm, attestation.endorsement_key(tpm, attestation.endorsement(tpm)) as ek:
+            return hashlib.sha256(ek.public.publicArea.to_der()).digest()
 
     def check_present(self) -> None:
         """See that the TPM answers.
