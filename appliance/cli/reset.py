@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
-from appliance.config import Config, load_config
+from appliance.config import Config, load_base
 from appliance.daemon import identity_folder
 from appliance.errors import OperatorError
 from appliance.reset import Done, Order, finish, reset
@@ -52,7 +52,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reset the box."""
-    config = load_config(args.config)
+    # What a stick has set goes away with the rest, and may be the very thing that is damaged.
+    config = load_base(args.config)
     confirm = None if args.yes else args.sensor or ask(sys.stdin.isatty(), input)
     order = Order(confirm, lose_events=args.lose_events, clear_tpm=args.clear_tpm)
     done = reset(state_dir(config), identity_folder(config).keys, order, token_file=token_file(config), on_step=tell)
