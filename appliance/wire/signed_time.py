@@ -26,7 +26,8 @@ TIME_PATH = "/.well-known/vedette/time"
 NONCE_HEADER = "Vedette-Nonce"
 NONCE_BYTES = 32
 MAX_TIME_BYTES = 64 * 1024
-MAX_CHAIN = 4
+MAX_CHAIN = 8
+"""Room for a second root and the link between both, while one takes the place of the other."""
 _MAX_CERTIFICATE_BYTES = 8192
 
 _NONCE = re.compile(r"[0-9a-f]{64}", re.ASCII)
