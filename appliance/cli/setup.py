@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
+from appliance.cli.timely import enroll_as_planned
 from appliance.clock import SystemClock
 from appliance.config import load_base
 from appliance.daemon import identity_folder
@@ -62,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
             raise OperatorError("--check came without --from", advice="name the mounted stick: --from DIR")
         return tell_stick(read_stick(args.stick), args.json)
     base = load_base(args.config)
-    box = Box(base, identity_folder(base), SystemClock(), args.network_dir, args.leave_stick)
+    finish_reset(base)
+    enroller = partial(enroll_as_planned, base)
+    box = Box(base, identity_folder(base), SystemClock(), args.network_dir, args.leave_stick, enroller)
     return tell_outcome(set_up(args.stick, box, and_enroll=not args.no_enroll, on_step=tell), args)
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from appliance.clock import Clock
 from appliance.config import KEPT_NAME, Config, ConfigError, read_kept
-from appliance.enroll import EnrollmentPlan, enroll, standing
+from appliance.enroll import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.errors import EnvironmentFault
 from appliance.identity import IdentityFolder, SensorCertificate
 from appliance.setup.decide import Situation, Step, decide
@@ -27,6 +28,15 @@ from appliance.wire.fields import format_clock
 from appliance.wire.setup_file import Setup
 from appliance.wire.setup_render import render_setup, with_remark
 
+Enroller: TypeAlias = Callable[[EnrollmentPlan, IdentityFolder, Clock, Callable[[str], None]], Enrolled]
+
+
+def enroll_by_this_clock(
+    plan: EnrollmentPlan, folder: IdentityFolder, clock: Clock, on_step: Callable[[str], None]
+) -> Enrolled:
+    """An `Enroller` for a box whose clock is right."""
+    return enroll(plan, folder, clock, on_step=on_step)
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -37,6 +47,7 @@ class Box:
     clock: Clock
     network_dir: Path | None = None
     leave_stick: bool = False
+    enroll: Enroller = enroll_by_this_clock
 
     @property
     def kept_path(self) -> Path:
@@ -88,7 +99,7 @@ def set_up(
     if certificate is None:
         if not and_enroll or kept is None:
             return Outcome(None, network_file, stick_wiped=False)
-        certificate = enroll(_plan(box, kept), box.folder, box.clock, on_step=on_step).certificate
+        certificate = box.enroll(_plan(box, kept), box.folder, box.clock, on_step).certificate
     return Outcome(certificate, network_file, _finish(box, kept, stick, certificate.sensor_id, on_step))
 
 

@@ -101,6 +101,12 @@ class SessionCode(Enum):
         "The token is for the box with another TPM.",
         "Use the box that the token was made for, or make one for this TPM: vedette-collector token new --ek.",
     )
+    TPM_KNOWN = (
+        30283,
+        403,
+        "The TPM is a sensor of this collector already.",
+        "To go on with its record: vedette-collector token new --for SENSOR; for a new one revoke that sensor first.",
+    )
 
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)
 

@@ -104,6 +104,10 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE tokens ADD COLUMN revoked_ns INTEGER;
     ALTER TABLE tokens ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- The sensor whose record a token's key goes on with, where the operator said so: see ingest/enrollment.py.
+    ALTER TABLE tokens ADD COLUMN for_sensor TEXT REFERENCES sensors;
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (
