@@ -146,7 +146,11 @@ class Desk:
         return self._issued(certificate)
 
     async def _reenroll(self, request: web.BaseRequest) -> web.Response:
-        proved = (await self.admission.admit(request)).key
+        try:
+            proved = (await self.admission.admit(request)).key
+        except RefusedError as error:
+            error.action = "renew refused"
+            raise
         self._throttle(proved.sensor_id)
         key = await self._read_csr(request)
         address, now_ns = request.remote or "unknown", self.clock.wall_ns()

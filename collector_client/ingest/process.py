@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +28,7 @@ from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
+from collector_client.ingest.listening import TICKETS_S, ListeningContext
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
@@ -44,7 +44,6 @@ from collector_client.validate import Window
 log = logging.getLogger("vedette.ingest")
 
 _SWEEP_S = 1.0
-_RENEW_S = 3600.0
 _DRAIN_S = 20.0
 _KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
 _LINGER_S = 2.0
@@ -68,7 +67,7 @@ class Ingest:
             StoreError: the store cannot be opened, or another process writes into it.
         """
         self._renew_server()
-        context = self._authority.server_context()
+        context = ListeningContext(self._authority.server_context)
         async with contextlib.AsyncExitStack() as stack:
             endpoint = self._build(stack)
             server = web.Server(
@@ -169,7 +168,7 @@ class Ingest:
 
         return handle
 
-    async def _listen(self, listen: str, context: ssl.SSLContext) -> asyncio.Server:
+    async def _listen(self, listen: str, context: ListeningContext) -> asyncio.Server:
         host, port = parse_listen(listen)
         limits = self._config.ingest
         try:
@@ -188,19 +187,19 @@ class Ingest:
                 advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
             ) from error
 
-    async def _keep_house(self, context: ssl.SSLContext) -> None:
-        """Cut idle connections; renew the server's certificate long before it ends."""
-        renew_at_s = self._clock.monotonic_s() + _RENEW_S
+    async def _keep_house(self, context: ListeningContext) -> None:
+        """Cut idle connections; end the tickets of an hour; renew the server's certificate long before it ends."""
+        renew_at_s = self._clock.monotonic_s() + TICKETS_S
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._connections.sweep()
             if self._clock.monotonic_s() >= renew_at_s:
-                renew_at_s = self._clock.monotonic_s() + _RENEW_S
+                renew_at_s = self._clock.monotonic_s() + TICKETS_S
                 try:
-                    if self._renew_server():
-                        self._authority.load_server(context)
+                    self._renew_server()
+                    context.renew()
                 except CollectorError:
-                    log.exception("the server's certificate could not be renewed")
+                    log.exception("the listener's certificate and tickets could not be renewed")
 
     def _renew_server(self) -> bool:
         names = self._config.collector.names
