@@ -108,9 +108,14 @@ def tell_outcome(outcome: Outcome, args: argparse.Namespace) -> int:
                     "assurance": certificate.assurance if certificate else None,
                     "network_file": str(outcome.network_file) if outcome.network_file else None,
                     "stick_wiped": outcome.stick_wiped,
+                    "certificate_ended": outcome.ended,
                 }
             )
         )
+        return 0
+    if outcome.ended:
+        print("set up before; the certificate has ended")
+        tell("next: vedette status; a running sensor renews it by itself, or the provider prepares another stick")
         return 0
     if certificate is None:
         print("taken in, not enrolled yet")
