@@ -53,6 +53,10 @@ bench: setup ## TLS handshakes, then throughput beside Suricata on the same pack
 bench-tls: setup-test ## TLS handshakes in a second: a key in a file and one in a TPM, in full and resumed
 	@$(PY) -m tests.bench.handshakes $(ARGS)
 
+.PHONY: bench-enroll
+bench-enroll: setup ## A thousand boxes that enroll at once at one collector here: rate, p50, p99, CPU, memory; all must succeed
+	@$(PY) -m tests.bench.enroll_storm $(ARGS)
+
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)

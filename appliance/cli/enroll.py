@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
+from appliance.cli.timely import time_source
 from appliance.clock import SystemClock
-from appliance.config import Config, load_config
+from appliance.config import Config, load_base, load_config
 from appliance.daemon import identity_folder
-from appliance.enroll import EnrollmentPlan, RenewalPlan, enroll, renew
+from appliance.enroll import EnrollmentPlan, RenewalPlan, renew
+from appliance.enroll.in_time import enroll_in_time
 from appliance.errors import EnvironmentFault, OperatorError
 from appliance.identity import IdentityFolder, SensorCertificate
 
@@ -49,6 +52,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
+    # First: a reset takes what a stick has set away, which is a layer of the configuration.
+    finish_reset(load_base(args.config))
     config = load_config(args.config)
     clock = SystemClock()
     folder = identity_folder(config)
@@ -67,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         proxy=config.collector.proxy,
         timeout_s=config.collector.timeout_s,
     )
-    done = enroll(plan, folder, clock, on_step=tell)
+    done = enroll_in_time(plan, folder, clock, time_source(config, folder), on_step=tell)
     if config.collector.token_file:
         wipe(Path(config.collector.token_file))
     tell_identity(

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
+from appliance.cli.timely import time_source
 from appliance.clock import SystemClock
-from appliance.config import load_base
+from appliance.config import load_base, load_config
 from appliance.daemon import identity_folder
+from appliance.enroll import Enrolled, EnrollmentPlan
+from appliance.enroll.in_time import enroll_in_time
 from appliance.errors import OperatorError
 from appliance.setup import Box, Outcome, StickFile, read_stick, set_up
 
@@ -62,7 +67,14 @@ def run(args: argparse.Namespace) -> int:
             raise OperatorError("--check came without --from", advice="name the mounted stick: --from DIR")
         return tell_stick(read_stick(args.stick), args.json)
     base = load_base(args.config)
-    box = Box(base, identity_folder(base), SystemClock(), args.network_dir, args.leave_stick)
+    finish_reset(base)
+    folder, clock = identity_folder(base), SystemClock()
+
+    def enroller(plan: EnrollmentPlan, on_step: Callable[[str], None]) -> Enrolled:
+        """By now the configuration has the stick's collector in it, which is asked for the time as well."""
+        return enroll_in_time(plan, folder, clock, time_source(load_config(args.config), folder), on_step=on_step)
+
+    box = Box(base, folder, clock, args.network_dir, args.leave_stick, enroller)
     return tell_outcome(set_up(args.stick, box, and_enroll=not args.no_enroll, on_step=tell), args)
 
 

@@ -68,16 +68,6 @@ class Residency:
     allow_unlisted: bool
     random: Callable[[int], bytes]
 
-    def admit(self, token: EnrollmentToken) -> None:
-        """Ask for the token before anything else of a request is looked at.
-
-        Raises:
-            RefusedError: there is no such token.
-            StoreError: the store failed.
-        """
-        with self.enrollment.control.reading() as connection:
-            _known(connection, token)
-
     def examine(self, request: ResidencyRequest, now_ns: int) -> Claim:
         """Check a request without the store; takes a millisecond or two, so not on the event loop.
 

@@ -41,9 +41,15 @@ class TurnedClock:
 class Collector:
     """Made in a folder, started and stopped by tests."""
 
-    def __init__(self, directory: Path, change: Callable[[Config], Config] = lambda config: config) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        change: Callable[[Config], Config] = lambda config: config,
+        *,
+        clock: TurnedClock | None = None,
+    ) -> None:
         self.directory = directory
-        self.clock = TurnedClock()
+        self.clock = clock or TurnedClock()
         if not (directory / "collector.toml").exists():
             self.pin = create_collector(directory, ["127.0.0.1", "localhost"], "127.0.0.1:0", self.clock)
         self.config = change(load_config(directory))
