@@ -52,6 +52,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
+    # First: a reset takes what a stick has set away, which is a layer of the configuration.
     finish_reset(load_base(args.config))
     config = load_config(args.config)
     clock = SystemClock()

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     notifier = Notifier.from_environment()
+    # First: a reset takes what a stick has set away, which is a layer of the configuration.
     finish_reset(load_base(args.config))
     config = load_config(args.config)
     folder = identity_folder(config)

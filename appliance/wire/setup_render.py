@@ -17,8 +17,10 @@ _HEAD = """\
 """
 
 
-def render_setup(setup: Setup) -> str:
-    """The file's text, with line feeds alone and remarks for who fills in what is missing."""
+def render_setup(setup: Setup, *, until: str = "") -> str:
+    """The file's text, with line feeds alone and remarks for who fills in what is missing; `until` when the token ends,
+    in words.
+    """
     network = setup.network
     token = str(setup.token) if setup.token else setup.token_id + ".." + "."
     return "\n".join(
@@ -32,6 +34,7 @@ def render_setup(setup: Setup) -> str:
             f"urls = {_listed(setup.urls)}",
             "# How the box knows that it is the right collector.",
             f"ca_pin = {_quoted(setup.ca_pin)}",
+            *([f"# The token works until {until}."] if until else []),
             f"token = {_quoted(token)}",
             "# Only where the box needs an HTTP proxy to get out.",
             _line("proxy", setup.proxy, "http://user:password@proxy.example.net:3128"),

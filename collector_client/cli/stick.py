@@ -67,13 +67,15 @@ def check(args: argparse.Namespace, config: Config, pin: str) -> None:
     check_names(config, setup)
 
 
-def write(args: argparse.Namespace, config: Config, pin: str, token: EnrollmentToken) -> Path:
-    """Write the stick's file; returns its path.
+def write(args: argparse.Namespace, config: Config, pin: str, token: EnrollmentToken, expires: str) -> Path:
+    """Write the stick's file; returns its path. `expires` as `format_clock` has it.
 
     Raises:
         EnvironmentFault: the stick cannot be written.
     """
-    return write_stick(args.stick, checked_text(_setup(args, config, pin, token)))
+    return write_stick(
+        args.stick, checked_text(_setup(args, config, pin, token), f"{expires[:10]} {expires[11:16]} UTC")
+    )
 
 
 _EXAMPLE = EnrollmentToken("t-" + "a" * 12, "x" * 43)

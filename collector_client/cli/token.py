@@ -108,6 +108,7 @@ def run_new(args: argparse.Namespace) -> int:
     pin = Authority.open(args.directory / PKI_NAME).pin
     ek, by = None if args.ek is None else parse_ek(args.ek), args.by or login_name()
     _check_whose(args)
+    expires = format_clock(now_ns + life_s * 10**9)
     with closing(Control.open(args.directory)) as control:
         if args.for_sensor is not None:
             record = _record(control, args.for_sensor)
@@ -116,11 +117,10 @@ def run_new(args: argparse.Namespace) -> int:
         made = _make(control, args, life_s, now_ns, by, ek)
         if args.stick is not None:
             try:
-                path = stick.write(args, config, pin, made)
+                path = stick.write(args, config, pin, made, expires)
             except CollectorError:
                 revoke_token(control, made.token_id, "the stick could not be written", now_ns, by=by)
                 raise
-    expires = format_clock(now_ns + life_s * 10**9)
     if args.stick is not None:
         return stick.tell(args, path, made, pin, expires)
     if args.json:
