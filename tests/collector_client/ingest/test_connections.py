@@ -128,7 +128,7 @@ def test_a_newcomers_connection_wears_out_and_a_sensors_does_not() -> None:
 
 
 deeds = st.lists(
-    st.tuples(st.sampled_from("enter gone recognize wait sweep".split()), st.integers(0, 30)), max_size=120
+    st.tuples(st.sampled_from(["enter", "gone", "recognize", "wait", "sweep"]), st.integers(0, 30)), max_size=120
 )
 
 
