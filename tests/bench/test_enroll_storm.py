@@ -1,4 +1,4 @@
-"""The storm in small: a hundred boxes at once, on a collector with the usual limit of open files, and none is left out."""
+"""The storm in small: boxes that enroll all at once, at a collector with the usual limits, and none is left out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def test_all_boxes_enroll_at_once(tmp_path: Path, tpm: bool, sensors: int) -> No
     assert "Traceback" not in (tmp_path / "collector.log").read_text()
 
 
-def test_more_boxes_than_the_process_may_have_files_all_enroll(tmp_path: Path) -> None:
-    """Half of the connections that it has room for may be newcomers': the others wait in the kernel, none is lost."""
+def test_a_limit_of_open_files_that_is_too_small_is_raised(tmp_path: Path) -> None:
     result = run(tmp_path, 60, 60, nofile=64)
     assert (result["enrolled"], result["failures"]) == (60, {})
 

@@ -123,6 +123,7 @@ def test_attack_newcomers_that_fill_their_line_are_refused_and_a_sensor_is_next(
         newcomers: list[Callable[[], object]] = [lambda: order.append("newcomer")] * MAX_NEWCOMERS
         tasks = await waiting(bench, newcomers)
         sensor = asyncio.create_task(bench.keeper.call(lambda: order.append("sensor")))
+        await asyncio.sleep(0)  # so that it is in line
         with pytest.raises(RefusedError) as refused:
             await bench.keeper.call_newcomer(lambda: order.append("too many"))
         bench.go.set()
