@@ -27,6 +27,7 @@ from appliance.identity.errors import (
 from appliance.identity.folder import Identity, IdentityFolder
 from appliance.identity.https import Answer, CollectorUrl, HttpsConnection, Proxy
 from appliance.identity.keystore import KeyStore, SoftKeyStore, key_store
+from appliance.identity.resumption import Resumption
 from appliance.identity.signer import Assurance, ResidentSigner, Signer
 from appliance.identity.softkey import SoftKey
 
@@ -55,6 +56,7 @@ __all__ = [
     "Proxy",
     "ProxyRefusedError",
     "ResidentSigner",
+    "Resumption",
     "SensorCertificate",
     "ServerExpiredError",
     "Signer",

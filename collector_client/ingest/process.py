@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +29,7 @@ from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
+from collector_client.ingest.listening import TICKETS_S, ListeningContext
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
@@ -48,7 +48,6 @@ log = logging.getLogger("vedette.ingest")
 
 _SWEEP_S = 1.0
 _SUM_UP_S = 60.0
-_RENEW_S = 3600.0
 _DRAIN_S = 20.0
 _KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
 _LINGER_S = 2.0
@@ -72,7 +71,7 @@ class Ingest:
             StoreError: the store cannot be opened, or another process writes into it.
         """
         self._renew_server()
-        context = self._authority.server_context()
+        context = ListeningContext(self._authority.server_context)
         async with contextlib.AsyncExitStack() as stack:
             limits = self._config.ingest
             self._connections = Connections(
@@ -193,9 +192,11 @@ class Ingest:
 
         return handle
 
-    async def _keep_house(self, context: ssl.SSLContext, desk: Desk) -> None:
-        """Cut the idle and the revoked; sum up refusals; renew the server's certificate long before it ends."""
-        renew_at_s = self._clock.monotonic_s() + _RENEW_S
+    async def _keep_house(self, context: ListeningContext, desk: Desk) -> None:
+        """Cut the idle and the revoked; sum up refusals; end the tickets of an hour; renew the server's certificate
+        long before it ends.
+        """
+        renew_at_s = self._clock.monotonic_s() + TICKETS_S
         sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -205,12 +206,12 @@ class Ingest:
                 sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
                 await desk.sum_up()
             if self._clock.monotonic_s() >= renew_at_s:
-                renew_at_s = self._clock.monotonic_s() + _RENEW_S
+                renew_at_s = self._clock.monotonic_s() + TICKETS_S
                 try:
-                    if self._renew_server():
-                        self._authority.load_server(context)
+                    self._renew_server()
+                    context.renew()
                 except CollectorError:
-                    log.exception("the server's certificate could not be renewed")
+                    log.exception("the listener's certificate and tickets could not be renewed")
 
     def _renew_server(self) -> bool:
         names = self._config.collector.names

@@ -17,7 +17,7 @@ from collector_client.config import Config, load_config
 from collector_client.create import create_collector
 from collector_client.ingest.process import Ingest
 from collector_client.pki import Authority
-from collector_client.store import Control
+from collector_client.store import Control, sensors
 from collector_client.tokens import new_token
 from tests.fakes.sensor import FakeSensor
 
@@ -112,6 +112,15 @@ class Collector:
         sensor = self.box()
         assert sensor.enroll(self.token(**where)).status == 200
         return sensor
+
+    def revoke(self, sensor_id: str, reason: str = "stolen") -> None:
+        """What the operator does about a sensor that is in wrong hands."""
+        control = Control.open(self.directory)
+        try:
+            with control.transaction() as connection:
+                sensors.revoke(connection, sensor_id, reason, self.clock.wall_ns())
+        finally:
+            control.close()
 
     @property
     def authority(self) -> Authority:

@@ -13,7 +13,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
 
@@ -23,15 +22,14 @@ from appliance.clock import SystemClock
 from appliance.enroll.client import EnrollmentPlan, enroll
 from appliance.enroll.errors import EnrollmentRefusedError
 from appliance.identity import IdentityFolder, TpmRefusedError
-from appliance.identity.tpm import TpmKeyStore, TpmSigner, attestation
+from appliance.identity.tpm import TpmKeyStore, attestation
 from appliance.identity.tpm.session import open_tpm
-from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
+from appliance.wire.residency import ResidencyRequest
 from collector_client.attest import Trust, examine, make_credential
 from tests.collector_client.harness import Collector, production
-from tests.fakes.sensor import Answer
 from tests.fakes.swtpm import DevelopmentCa, Swtpm, fresh
+from tests.fakes.swtpm_sensor import RealSensor
 from tests.fakes.tpm_device import TpmDevice
-from tests.fakes.tpm_sensor import TpmSensor
 
 pytestmark = pytest.mark.tpm
 KINDS = ("EK-RSA2048", "EK-HIGH-ECC384")
@@ -63,33 +61,6 @@ def hardened(tmp_path: Path, maker: DevelopmentCa, tpm: Swtpm) -> Iterator[Colle
     (folder / "maker.pem").write_bytes(maker.root_pem + maker.issuer_pem)
     yield made.start()
     made.stop()
-
-
-class RealSensor(TpmSensor):
-    """Speaks to the collector with what a real TPM says."""
-
-    def __init__(self, address: str, signer: TpmSigner) -> None:
-        super().__init__(address, TpmDevice())
-        self.signer = signer
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sensor")])
-        csr = signer.sign_request(x509.CertificateSigningRequestBuilder().subject_name(name))
-        self.said = signer.residency_request(csr)
-
-    def asked(self, token: str, **changed: object) -> ResidencyChallenge:
-        """A challenge, which must come."""
-        answer = self.ask(token, replace(self.said, **changed).encode())  # type: ignore[arg-type]
-        assert answer.status == 200, answer.body
-        return ResidencyChallenge.decode(answer.body)
-
-    def prove(self, token: str, proof: ResidencyProof | bytes) -> Answer:
-        """As the parent; the certificate is not kept, TLS here has no line to the TPM's key."""
-        answer = super().prove(token, proof)
-        self.certificate = None
-        return answer
-
-    def proof(self, token: str) -> ResidencyProof:
-        """An honest answer to a new challenge."""
-        return self.signer.residency_proof(self.asked(token))
 
 
 def real_sensor(collector: Collector, tpm: Swtpm, folder: Path) -> RealSensor:
