@@ -64,7 +64,6 @@ log = logging.getLogger("vedette.ingest")
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
-_RENEWAL_REFUSED = "renew refused"
 _OPEN_PATHS = (CACERTS_PATH, CSRATTRS_PATH)
 
 
