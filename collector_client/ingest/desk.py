@@ -180,7 +180,7 @@ class Desk:
         try:
             proved = (await self.admission.admit(request)).key
         except RefusedError as error:
-            error.action = error.action or _RENEWAL_REFUSED
+            error.action = "renew refused"
             raise
         self._throttle(proved.sensor_id)
         key = await self._read_csr(request)
