@@ -68,7 +68,12 @@ class SessionCode(Enum):
     CERTIFICATE_FOREIGN = (30253, 403, "The certificate is not one that names a sensor and has its key.", _OPERATOR)
     SENSOR_UNKNOWN = (30254, 403, "This collector has no record of the sensor.", _OPERATOR)
 
-    KEY_DIFFERS = (30255, 403, "A renewal for another key than the certificate's.", "Renew with the enrolled key.")
+    KEY_DIFFERS = (
+        30255,
+        403,
+        "A renewal with a key that nothing proves, of a sensor whose key was proved to live in a TPM.",
+        'Keep [identity] key_store = "tpm"; if it is so, update the sensor\'s software.',
+    )
     PROOF_INVALID = (30270, 403, "The recovery is not signed by the key it names.", _OPERATOR)
     KEY_TAKEN = (30271, 403, "The key is, or was, another one's.", "Renew with a new key: vedette enroll --renew.")
 
@@ -93,6 +98,12 @@ class SessionCode(Enum):
         403,
         "The TPM is enrolled with another tenant.",
         "Revoke its sensor there first: vedette-collector revoke.",
+    )
+    TPM_DIFFERS = (
+        30282,
+        403,
+        "The renewal is proved by another TPM, or another attestation key, than the sensor's present key was.",
+        "Was the box's mainboard or TPM exchanged? Make a new token: vedette-collector token new; then enroll again.",
     )
 
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)

@@ -1,11 +1,14 @@
 """Where certificates are asked for: the handlers of EST (RFC 7030), of enrollment by TPM and of recovery.
 
-    path                     who may ask                          what decides
-    cacerts, csrattrs        anybody                              nothing
-    simpleenroll             who has a token                      `Enrollment`
-    tpm-challenge, -enroll   who has a token                      `Residency`
-    simplereenroll           a sensor that shows its certificate  `Renewal`
-    recover                  who signs with a known, expired key  `Renewal`
+    path                          who may ask                              what decides
+    cacerts, csrattrs             anybody                                  nothing
+    simpleenroll                  who has a token                          `Enrollment`
+    tpm-challenge, -enroll        who has a token                          `Residency`
+    simplereenroll                a sensor that shows its certificate      `Renewal`
+    tpm-rechallenge, -reenroll    a sensor that shows its certificate      `ProvedRenewal`
+    recover                       who signs with a known, expired key      `Renewal`
+    tpm-recover-challenge         who signs with a known, expired key      `ProvedRenewal`
+    tpm-recover                   the TPM that can answer that challenge   `ProvedRenewal`
 
 Rules of this file: bytes in and out of the enrollment's words, no rule of its own. The quota comes before the token,
 both before the body. Every refusal here but those of the first line is written into the audit.
@@ -43,14 +46,21 @@ from appliance.wire.residency import (
     MAX_REQUEST_BYTES,
     TPM_CHALLENGE_PATH,
     TPM_ENROLL_PATH,
+    TPM_RECHALLENGE_PATH,
+    TPM_RECOVER_CHALLENGE_PATH,
+    TPM_RECOVER_PATH,
+    TPM_REENROLL_PATH,
     ResidencyProof,
     ResidencyRequest,
 )
 from appliance.wire.session import SessionError
+from collector_client.attest import Claim
 from collector_client.ingest.admission import Admission
 from collector_client.ingest.body import check_length, est_answer, json_answer, read_body
+from collector_client.ingest.challenges import Challenges
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
+from collector_client.ingest.proved_renewal import ProvedRenewal
 from collector_client.ingest.quota import Quota, network_of
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.refuse import RefusedError, refuse
@@ -72,8 +82,10 @@ class Desk:
 
     admission: Admission
     enrollment: Enrollment
+    challenges: Challenges
     residency: Residency
     renewal: Renewal
+    proved_renewal: ProvedRenewal
     refusals: Refusals
     quota: Quota
     keeper: Keeper
@@ -88,6 +100,10 @@ class Desk:
             RECOVER_PATH: ("POST", self._recover),
             TPM_CHALLENGE_PATH: ("POST", self._tpm_challenge),
             TPM_ENROLL_PATH: ("POST", self._tpm_enroll),
+            TPM_RECHALLENGE_PATH: ("POST", self._tpm_rechallenge),
+            TPM_REENROLL_PATH: ("POST", self._tpm_reenroll),
+            TPM_RECOVER_CHALLENGE_PATH: ("POST", self._tpm_recover_challenge),
+            TPM_RECOVER_PATH: ("POST", self._tpm_recover),
             CACERTS_PATH: ("GET", self._cacerts),
             CSRATTRS_PATH: ("GET", self._csrattrs),
         }
@@ -123,26 +139,54 @@ class Desk:
         check_length(request, MAX_REQUEST_BYTES)
         await self.keeper.call(lambda: self.residency.admit(token))
         body = await read_body(request, MAX_REQUEST_BYTES, self.request_timeout_s)
-        try:
-            asked = ResidencyRequest.decode(body)
-        except SessionError as error:
-            raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
         now_ns = self.clock.wall_ns()
-        claim = await asyncio.to_thread(self.residency.examine, asked, now_ns)
+        claim = await self._examined(body, now_ns)
         challenge = await self.keeper.call(lambda: self.residency.challenge(token, claim, now_ns))
         return json_answer(challenge.encode())
 
     async def _tpm_enroll(self, request: web.BaseRequest) -> web.Response:
         address, token = self._applicant(request)
-        check_length(request, MAX_PROOF_BYTES)
-        body = await read_body(request, MAX_PROOF_BYTES, self.request_timeout_s)
+        proof = await self._read_proof(request)
         now_ns = self.clock.wall_ns()
-        try:
-            proof = ResidencyProof.decode(body)
-        except SessionError as error:
-            raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
         certificate = await self.keeper.call(lambda: self.residency.enroll(token, proof, address, now_ns))
         log.info("enrolled a TPM key with token %s from %s", token.token_id, address)
+        return self._issued(certificate)
+
+    async def _tpm_rechallenge(self, request: web.BaseRequest) -> web.Response:
+        proved = (await self.admission.admit(request)).key
+        self._throttle(proved.sensor_id)
+        check_length(request, MAX_REQUEST_BYTES)
+        body = await read_body(request, MAX_REQUEST_BYTES, self.request_timeout_s)
+        now_ns = self.clock.wall_ns()
+        claim = await self._examined(body, now_ns)
+        challenge = await self.keeper.call(lambda: self.proved_renewal.challenge(proved, claim, now_ns))
+        return json_answer(challenge.encode())
+
+    async def _tpm_reenroll(self, request: web.BaseRequest) -> web.Response:
+        proved = (await self.admission.admit(request)).key
+        self._throttle(proved.sensor_id)
+        proof = await self._read_proof(request)
+        address, now_ns = request.remote or "unknown", self.clock.wall_ns()
+        return self._issued(
+            await self.keeper.call(lambda: self.proved_renewal.renew(proved, proof, address, now_ns))
+        )  # fmt: skip
+
+    async def _tpm_recover_challenge(self, request: web.BaseRequest) -> web.Response:
+        asked = await self._read_recovery(request)
+        now_ns = self.clock.wall_ns()
+        # The signature is asked for before the TPM's structures are looked at, which costs more.
+        await self.keeper.call(lambda: self.renewal.check_signed(asked))
+        claim = await self._examined(asked.request, now_ns)
+        challenge = await self.keeper.call(lambda: self.proved_renewal.recovery_challenge(asked, claim, now_ns))
+        return json_answer(challenge.encode())
+
+    async def _tpm_recover(self, request: web.BaseRequest) -> web.Response:
+        address = request.remote or "unknown"
+        self._throttle(network_of(address))
+        proof = await self._read_proof(request)
+        now_ns = self.clock.wall_ns()
+        certificate = await self.keeper.call(lambda: self.proved_renewal.recover(proof, address, now_ns))
+        log.info("recovered a TPM key from %s", address)
         return self._issued(certificate)
 
     async def _reenroll(self, request: web.BaseRequest) -> web.Response:
@@ -153,19 +197,41 @@ class Desk:
         return self._issued(await self.keeper.call(lambda: self.renewal.renew(proved, key, address, now_ns)))
 
     async def _recover(self, request: web.BaseRequest) -> web.Response:
-        address = request.remote or "unknown"
-        self._throttle(network_of(address))
-        check_length(request, MAX_RECOVERY_BYTES)
-        body = await read_body(request, MAX_RECOVERY_BYTES, self.request_timeout_s)
+        asked = await self._read_recovery(request)
         try:
-            asked = RecoveryRequest.from_json(body)
-            key = read_csr_der(asked.request_der)
-        except (SessionError, CsrError) as error:
+            key = read_csr_der(asked.request)
+        except CsrError as error:
             raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
-        now_ns = self.clock.wall_ns()
+        address, now_ns = request.remote or "unknown", self.clock.wall_ns()
         certificate = await self.keeper.call(lambda: self.renewal.recover(asked, key, address, now_ns))
         log.info("recovered %s from %s", asked.sensor_id, address)
         return self._issued(certificate)
+
+    async def _read_recovery(self, request: web.BaseRequest) -> RecoveryRequest:
+        """A recovery, after the quota; its signature is not looked at yet."""
+        self._throttle(network_of(request.remote or "unknown"))
+        check_length(request, MAX_RECOVERY_BYTES)
+        body = await read_body(request, MAX_RECOVERY_BYTES, self.request_timeout_s)
+        try:
+            return RecoveryRequest.from_json(body)
+        except SessionError as error:
+            raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
+
+    async def _examined(self, body: bytes, now_ns: int) -> Claim:
+        """A residency request that may be challenged."""
+        try:
+            asked = ResidencyRequest.decode(body)
+        except SessionError as error:
+            raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
+        return await asyncio.to_thread(self.challenges.examine, asked, now_ns)
+
+    async def _read_proof(self, request: web.BaseRequest) -> ResidencyProof:
+        check_length(request, MAX_PROOF_BYTES)
+        body = await read_body(request, MAX_PROOF_BYTES, self.request_timeout_s)
+        try:
+            return ResidencyProof.decode(body)
+        except SessionError as error:
+            raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
 
     def _applicant(self, request: web.BaseRequest) -> tuple[str, EnrollmentToken]:
         """Address and token of who wants to enroll, after the quota."""

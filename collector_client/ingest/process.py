@@ -23,6 +23,7 @@ from collector_client.config import Config, parse_listen
 from collector_client.errors import CollectorError, EnvironmentFault
 from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
+from collector_client.ingest.challenges import Challenges
 from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
@@ -30,6 +31,7 @@ from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
+from collector_client.ingest.proved_renewal import ProvedRenewal
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
@@ -130,13 +132,16 @@ class Ingest:
         )
         admission = Admission(Gate(find, production=production), renewal, Clones(), keeper, self._clock)
         trust = TpmTrust(directory / PKI_NAME)
+        challenges = Challenges(trust, config.collector.allow_unlisted_tpm, production, secrets.token_bytes)
         return Endpoint(
             admission=admission,
             desk=Desk(
                 admission=admission,
                 enrollment=enrollment,
-                residency=Residency(enrollment, trust, config.collector.allow_unlisted_tpm, secrets.token_bytes),
+                challenges=challenges,
+                residency=Residency(enrollment, challenges),
                 renewal=renewal,
+                proved_renewal=ProvedRenewal(renewal, challenges),
                 refusals=Refusals(writing),
                 quota=Quota(config.quota.enrollments_per_minute),
                 keeper=keeper,
