@@ -1,4 +1,4 @@
-"""From a token and a CA pin to a certificate (EST, RFC 7030; the order is in `wire/enrollment.py`).
+"""From a token and a CA pin to a certificate (EST, RFC 7030; the order is in `steps.py`).
 
 Rules of this file: it owns the connections, the files and the signer; what they mean is `exchange.py`'s. It can be
 broken off anywhere and run again: the key is made once, the files are put in place whole and the certificate last, and
@@ -7,19 +7,18 @@ a collector gives the same key its certificate again for the same token.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.clock import Clock
+from appliance.enroll.asking import send
 from appliance.enroll.csr import certificate_request
-from appliance.enroll.exchange import Ask, Exchange, Issued, Step
+from appliance.enroll.exchange import Exchange
+from appliance.enroll.steps import Ask, Issued, Step
 from appliance.errors import OperatorError
 from appliance.identity import (
-    Answer,
     CertificateInvalidError,
     CollectorUrl,
-    HttpsConnection,
     IdentityFolder,
     NotReachableError,
     Proxy,
@@ -32,7 +31,7 @@ from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context, unverified_context
 from appliance.wire.enrollment import EnrollmentToken, parse_pin
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
-from appliance.wire.session import MAX_ANSWER_BYTES, SessionError
+from appliance.wire.session import SessionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,8 @@ def _enroll_at(
         on_step(f"{url}: {_DOING[exchange.step]}")
         if isinstance(needs, Ask):
             context = enrollment_context(exchange.ca_pem) if needs.verified else unverified_context()
-            exchange.answered(_send(url, plan, context, needs), clock.wall_ns())
+            answer = send(url, context, needs, timeout_s=plan.timeout_s, proxy=plan.proxy)
+            exchange.answered(answer, clock.wall_ns())
         else:
             exchange.proved(_proof(signer, needs))
 
@@ -165,16 +165,6 @@ _DOING = {
     Step.PROOF: "the TPM answers the challenge",
     Step.CERTIFICATE: "sending the certificate request",
 }
-
-
-def _send(url: CollectorUrl, plan: EnrollmentPlan, context: ssl.SSLContext, ask: Ask) -> Answer:
-    connection = HttpsConnection(url, context=context, timeout_s=plan.timeout_s, proxy=plan.proxy)
-    try:
-        return connection.request(
-            ask.method, ask.path, headers=ask.headers, body=ask.body, max_answer_bytes=MAX_ANSWER_BYTES
-        )
-    finally:
-        connection.close()
 
 
 def _proof(signer: Signer, challenge: ResidencyChallenge) -> ResidencyProof:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +16,8 @@ from appliance.enroll import EnrollmentPlan, RenewalPlan, RenewalState, RenewalS
 from appliance.enroll.asking import ask
 from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
 from appliance.enroll.renew import unfinished
-from appliance.identity import CollectorUrl, IdentityFolder, LinkError, NotReachableError, Signer, SoftKey
-from appliance.identity.keystore import SoftKeyStore
+from appliance.identity import CollectorUrl, IdentityFolder, LinkError, NotReachableError
 from appliance.wire.enrollment import sensor_id
-from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import CONFIG_PATH
 from collector_client.config import Config
 from collector_client.store import Control, sensors
@@ -256,34 +253,3 @@ def test_the_daemon_notices_a_renewal_by_hand(collector: Collector, folder: Iden
     renewer.step()
     renewer.step()
     assert told == [1]
-
-
-class ResidentKey(SoftKey):
-    """A key that, as one in a TPM does, could say where it lives; here nobody asks it."""
-
-    def residency_request(self, csr_der: bytes) -> ResidencyRequest:
-        raise AssertionError(f"renewal proves no residency of {len(csr_der)} bytes")
-
-    def residency_proof(self, challenge: ResidencyChallenge) -> ResidencyProof:
-        raise AssertionError(f"renewal answers no {challenge}")
-
-
-class ResidentStore(SoftKeyStore):
-    """Makes and loads such keys."""
-
-    def load(self, path: Path) -> Signer:
-        return ResidentKey.load(path)
-
-
-def test_a_key_in_a_tpm_is_renewed_as_the_same_key(collector: Collector, folder: IdentityFolder) -> None:
-    enrolled(collector, folder)
-    resident = IdentityFolder(folder.ca_path.parent, ResidentStore())
-    first = resident.load()
-    steps: list[str] = []
-    renew(plan(collector), resident, CLOCK, on_step=steps.append)
-    assert steps[0] == "the key in the TPM stays"
-    assert resident.load().signer.spki_der() == first.signer.spki_der()
-    assert resident.load().certificate_path != first.certificate_path
-    assert stat.S_IMODE(resident.key_path.stat().st_mode) == 0o600
-    assert speaks(collector, resident)
-    assert collector.control("SELECT COUNT(*) FROM sensor_keys") == [(1,)]
