@@ -124,7 +124,7 @@ def renew(
         LinkError: the connection failed, by name.
     """
     with folder.pairs.changing():
-        renewal = _Renewal(plan, folder, clock, on_step)
+        renewal = Renewal(plan, folder, clock, on_step)
         renewal.check()
         stage = stage_of(folder)
         while True:
@@ -134,7 +134,7 @@ def renew(
                 return folder.load().certificate
 
 
-class _Renewal:
+class Renewal:
     """The step of each stage; the folder's lock is held."""
 
     def __init__(self, plan: RenewalPlan, folder: IdentityFolder, clock: Clock, on_step: Callable[[str], None]) -> None:

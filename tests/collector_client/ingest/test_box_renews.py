@@ -1,10 +1,7 @@
-"""The appliance's own renewal against the collector's own ingest: on time, too late, and dying at every step."""
+"""The appliance's own renewal against the collector's own ingest: on time, too late, and refused."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +21,6 @@ from collector_client.store import Control, sensors
 from tests.collector_client.harness import DAY_NS, Collector
 
 CLOCK = SystemClock()
-ROOT = Path(__file__).parents[3]
 
 
 def many(config: Config) -> Config:
@@ -79,12 +75,6 @@ def key_of(folder: IdentityFolder) -> str:
     return sensor_id(folder.load().signer.spki_der())
 
 
-def states(collector: Collector) -> list[object]:
-    """Keys that could still be used: (first used, ends)."""
-    query = "SELECT first_used_ns IS NOT NULL FROM sensor_keys WHERE ends_ns IS NULL"
-    return [used for (used,) in collector.control(query)]
-
-
 def test_a_renewal_brings_a_fresh_key_under_the_same_name_and_removes_the_old_one(
     collector: Collector, folder: IdentityFolder
 ) -> None:
@@ -98,30 +88,6 @@ def test_a_renewal_brings_a_fresh_key_under_the_same_name_and_removes_the_old_on
     assert not (folder.ca_path.parent / "key.pem").exists()
     assert collector.control("SELECT key_id FROM sensor_keys WHERE ends_ns IS NULL") == [(key_of(folder),)]
     assert len(steps) == 5
-
-
-def test_a_renewal_killed_at_every_step_leaves_a_whole_pair_and_goes_on(
-    collector: Collector, folder: IdentityFolder
-) -> None:
-    name = enrolled(collector, folder)
-    for step in range(1, 200):
-        command = [sys.executable, "-m", "tests.collector_client.ingest.dying_renewal"]
-        done = subprocess.run(
-            [*command, url_of(collector), str(folder.ca_path.parent), str(step)], cwd=ROOT, check=False
-        )  # fmt: skip
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL
-        assert speaks(collector, folder), f"killed at step {step}"
-        before = key_of(folder)
-        again = renew(plan(collector), folder, CLOCK)
-        assert again.sensor_id == name
-        assert speaks(collector, folder)
-        assert not unfinished(folder)
-        assert states(collector) == [1], f"an orphan after step {step}"
-        assert key_of(folder) != before or not (folder.ca_path.parent / "key.pem").exists()
-    assert step > 10
-    assert collector.control("SELECT COUNT(*) FROM sensors") == [(1,)]
 
 
 def test_an_expired_box_recovers_by_itself(collector: Collector, folder: IdentityFolder) -> None:

@@ -1,0 +1,186 @@
+"""The power is cut at every moment of enrollment, renewal and recovery; the box comes up again, and all ends well.
+
+Moments are those that a run passes (tests/fakes/dying_box.py), so a new step is cut by itself; the tables of steps say
+which must be among them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from appliance.enroll.renew import NEXT as STAGES
+from appliance.enroll.steps import NEXT as STEPS
+from appliance.enroll.steps import Step
+from collector_client.attest import parse_public
+from collector_client.attest.endorsement import ek_digest
+from collector_client.care import verify_store
+from tests.collector_client.harness import DAY_NS, Collector
+from tests.collector_client.ingest.test_box_renews import many
+from tests.fakes.dying_box import Job
+from tests.fakes.swtpm import Swtpm
+
+ROOT = Path(__file__).parents[3]
+TOO_MANY = 300
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    made = Collector(tmp_path / "collector", many)
+    yield made.start()
+    made.stop()
+
+
+@dataclass
+class Box:
+    """One kind of box at one collector; each `job` is on a state folder of its own unless told otherwise."""
+
+    collector: Collector
+    folder: Path
+    tpm: Swtpm | None = None
+    count: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        if self.tpm is not None:
+            # Only where there is a TPM.
+            from appliance.identity.tpm import attestation, provider
+            from appliance.identity.tpm.session import open_tpm
+
+            with open_tpm(self.tpm.tcti) as opened:
+                kind = attestation.endorsement(opened)
+                with attestation.endorsement_key(opened, kind) as ek:
+                    digest = ek_digest(parse_public("EK", ek.public_bytes)).hex()
+            # By the list: in the recoveries' past, the maker had not yet made this TPM.
+            (self.collector.directory / "pki" / "tpm-allowed").write_text(f"{digest}\n", encoding="ascii")
+            configuration = self.folder / "openssl.cnf"
+            provider.write_configuration(configuration)
+            self.environment = provider.environment(self.tpm.tcti, configuration)
+
+    def enrollment(self) -> Job:
+        """Of a box that has never enrolled."""
+        self.count += 1
+        tcti = "" if self.tpm is None else self.tpm.tcti
+        return Job(
+            f"https://{self.collector.address}",
+            str(self.folder / str(self.count)),
+            self.collector.pin,
+            self.collector.token(),
+            tcti,
+        )
+
+    def enrolled(self, days_ago: int = 0) -> Job:
+        """The renewal of a box that enrolled so many days ago."""
+        self.collector.clock.ahead_ns = -days_ago * DAY_NS
+        job = replace(self.enrollment(), behind_days=days_ago)
+        done = self.run(job)
+        assert done.returncode == 0, done.stderr
+        self.collector.clock.ahead_ns = 0
+        return replace(job, token="", behind_days=0)
+
+    def run(self, job: Job) -> subprocess.CompletedProcess[str]:
+        """A process that does it, to its end or its death; after that the TPM has lost its power too."""
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            job.argv(), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )  # fmt: skip
+        if self.tpm is not None and done.returncode == -signal.SIGKILL:
+            self.tpm.power_cycle()
+        return done
+
+
+def keys_of(collector: Collector, sensor: str) -> list[tuple[object, ...]]:
+    """(key, used, open) of each key that was ever issued a certificate, oldest first."""
+    return collector.control(
+        "SELECT key_id, first_used_ns IS NOT NULL, ends_ns IS NULL FROM sensor_keys WHERE sensor_id = ? ORDER BY rowid",
+        sensor,
+    )
+
+
+def ends_well(box: Box, job: Job, moment: str) -> list[tuple[object, ...]]:
+    """The box is switched on again: it gets where it wanted, and of its certificates exactly one is in force."""
+    done = box.run(job)
+    assert done.returncode == 0, f"after {moment}: {done.stderr}"
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (said["taken"], said["stage"]) == (200, "SETTLED"), moment
+    keys = keys_of(box.collector, said["sensor"])
+    assert [key for key, used, is_open in keys if is_open] == [said["key"]], f"after {moment}: {keys}"
+    assert all(used for _, used, _ in keys), f"an orphan after {moment}: {keys}"
+    assert box.collector.control("SELECT COUNT(*) FROM sensors WHERE sensor_id = ?", said["sensor"]) == [(1,)]
+    assert len({folder.name for folder in Path(job.state).glob("pair-*")}) <= 1, moment
+    return keys
+
+
+def cut_everywhere(box: Box, next_job: Callable[[], Job], keys_after: int | None) -> set[str]:
+    """Cut a job at its first moment, its second, and so on to its end; the moments that there were."""
+    seen: set[str] = set()
+    for number in range(1, TOO_MANY):
+        job = next_job()
+        done = box.run(replace(job, moment=number))
+        passed = done.stdout.splitlines()
+        seen |= set(passed)
+        if done.returncode == 0:
+            assert len(passed) < number
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert len(passed) == number
+        keys = ends_well(box, job, f"moment {number}: {passed[-1]}")
+        assert keys_after is None or len(keys) == keys_after, f"after {passed[-1]}: {keys}"
+    else:
+        raise AssertionError("it never came to its end")
+    assert verify_store(box.collector.directory, None).whole
+    return seen
+
+
+def steps_of(resident: bool, *, first: bool) -> set[str]:
+    """What must be among the moments, by the tables."""
+    of_all = {str(step) for step in STEPS[resident] if first or step is not Step.CA}
+    return of_all if first else of_all | {str(stage) for stage in STAGES}
+
+
+def kinds(test: Callable[..., None]) -> Callable[..., None]:
+    """With the key in a file, and with the key in a TPM."""
+    marks = [pytest.mark.tpm, pytest.mark.tpm_tls]
+    return pytest.mark.parametrize("kind", ["file", pytest.param("tpm", marks=marks)])(test)
+
+
+def box_of(kind: str, collector: Collector, tmp_path: Path, request: pytest.FixtureRequest) -> Box:
+    return Box(collector, tmp_path / "box", request.getfixturevalue("tpm") if kind == "tpm" else None)
+
+
+@kinds
+def test_first_enrollment_cut_anywhere_ends_with_one_certificate(
+    kind: str, collector: Collector, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    box = box_of(kind, collector, tmp_path, request)
+    seen = cut_everywhere(box, box.enrollment, keys_after=1)
+    assert steps_of(kind == "tpm", first=True) | {"request", "answer", "fsync"} <= seen
+
+
+@kinds
+def test_renewal_cut_anywhere_ends_with_one_certificate(
+    kind: str, collector: Collector, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    box = box_of(kind, collector, tmp_path, request)
+    job = box.enrolled()
+    seen = cut_everywhere(box, lambda: job, keys_after=None)
+    assert steps_of(kind == "tpm", first=False) | {"request", "answer", "fsync"} <= seen
+
+
+@kinds
+def test_recovery_cut_anywhere_ends_with_one_certificate(
+    kind: str, collector: Collector, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    box = box_of(kind, collector, tmp_path, request)
+    seen = cut_everywhere(box, lambda: box.enrolled(days_ago=40), keys_after=None)
+    assert steps_of(kind == "tpm", first=False) | {"request", "answer", "fsync"} <= seen
