@@ -41,7 +41,6 @@ class Job:
     pin: str = ""
     token: str = ""
     tcti: str = ""
-    behind_days: int = 0
     moment: int = 0
 
     def argv(self) -> list[str]:
@@ -52,7 +51,7 @@ class Job:
 class Clock:
     """The machine's clock, so many days behind."""
 
-    def __init__(self, behind_days: int) -> None:
+    def __init__(self, behind_days: int = 0) -> None:
         self._behind_ns = behind_days * DAY_NS
 
     def wall_ns(self) -> int:
@@ -118,10 +117,10 @@ def main() -> None:
     if job.moment:
         Death(job.moment).is_everywhere()
     if job.token:
-        enroll(EnrollmentPlan.parse(urls=[job.url], ca_pin=job.pin, token=job.token), folder, Clock(job.behind_days))
+        enroll(EnrollmentPlan.parse(urls=[job.url], ca_pin=job.pin, token=job.token), folder, Clock())
     else:
-        renew(RenewalPlan.parse(urls=[job.url]), folder, Clock(job.behind_days))
-    if job.moment or job.behind_days:
+        renew(RenewalPlan.parse(urls=[job.url]), folder, Clock())
+    if job.moment:
         return
     identity = folder.load()
     url = CollectorUrl.parse(job.url)

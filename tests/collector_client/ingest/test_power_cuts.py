@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from appliance.enroll import EnrollmentPlan, enroll
 from appliance.enroll.renew import NEXT as STAGES
 from appliance.enroll.steps import NEXT as STEPS
 from appliance.enroll.steps import Step
+from appliance.identity import IdentityFolder, key_store
 from collector_client.attest import parse_public
 from collector_client.attest.endorsement import ek_digest
 from collector_client.care import verify_store
 from tests.collector_client.harness import DAY_NS, Collector
 from tests.collector_client.ingest.test_box_renews import many
-from tests.fakes.dying_box import Job
+from tests.collector_client.ingest.test_killed import Child
+from tests.fakes.dying_box import Clock, Job
 from tests.fakes.swtpm import Swtpm
 
 ROOT = Path(__file__).parents[3]
@@ -52,6 +55,7 @@ class Box:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
+        self.keys = key_store("software" if self.tpm is None else "tpm", "" if self.tpm is None else self.tpm.tcti)
         if self.tpm is not None:
             # Only where there is a TPM.
             from appliance.identity.tpm import attestation, provider
@@ -80,13 +84,13 @@ class Box:
         )
 
     def enrolled(self, days_ago: int = 0) -> Job:
-        """The renewal of a box that enrolled so many days ago."""
+        """The renewal of a box that enrolled so many days ago; here, because that takes no TLS by the TPM."""
         self.collector.clock.ahead_ns = -days_ago * DAY_NS
-        job = replace(self.enrollment(), behind_days=days_ago)
-        done = self.run(job)
-        assert done.returncode == 0, done.stderr
+        job = self.enrollment()
+        plan = EnrollmentPlan.parse(urls=[job.url], ca_pin=job.pin, token=job.token)
+        enroll(plan, IdentityFolder(Path(job.state), self.keys), Clock(days_ago))
         self.collector.clock.ahead_ns = 0
-        return replace(job, token="", behind_days=0)
+        return replace(job, token="")
 
     def run(self, job: Job) -> subprocess.CompletedProcess[str]:
         """A process that does it, to its end or its death; after that the TPM has lost its power too."""
@@ -184,3 +188,34 @@ def test_recovery_cut_anywhere_ends_with_one_certificate(
     box = box_of(kind, collector, tmp_path, request)
     seen = cut_everywhere(box, lambda: box.enrolled(days_ago=40), keys_after=None)
     assert steps_of(kind == "tpm", first=False) | {"request", "answer", "fsync"} <= seen
+
+
+def dies_after(box: Box, job: Job, number: int) -> bool:
+    """The collector dies after that many transactions, before it answers; or the box comes to its end before that."""
+    child = Child(box.collector.directory, f"transaction-{number}")
+    done = box.run(replace(job, url=f"https://{child.address}"))
+    if done.returncode == 0:
+        assert child.end() == 0
+        return False
+    assert child.end() == -signal.SIGKILL
+    return True
+
+
+@kinds
+@pytest.mark.parametrize("what", ["enrollment", "renewal", "recovery"])
+def test_a_collector_that_dies_between_its_record_and_its_answer_leaves_one_certificate(
+    what: str, kind: str, collector: Collector, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    box = box_of(kind, collector, tmp_path, request)
+    make = {"enrollment": box.enrollment, "renewal": box.enrolled, "recovery": lambda: box.enrolled(days_ago=40)}
+    for number in range(1, TOO_MANY):
+        job = make[what]()
+        collector.stop()
+        if not dies_after(box, job, number):
+            break
+        child = Child(collector.directory)
+        ends_well(box, replace(job, url=f"https://{child.address}"), f"transaction {number} of the collector")
+        assert child.end() == 0
+        collector.start()
+    assert number > (2 if kind == "tpm" else 1)
+    assert verify_store(collector.directory, None).whole
