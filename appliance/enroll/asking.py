@@ -6,6 +6,7 @@ Rules of this file: it sends what it is given; it neither trusts nor keeps anyth
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from appliance.enroll.refused import refused
 from appliance.enroll.steps import Ask
@@ -13,13 +14,21 @@ from appliance.identity import Answer, CollectorUrl, HttpsConnection, Proxy
 from appliance.wire.session import MAX_ANSWER_BYTES
 
 
-def send(url: CollectorUrl, context: ssl.SSLContext, needs: Ask, *, timeout_s: float, proxy: Proxy | None) -> Answer:
-    """The answer, whatever its status.
+def send(
+    url: CollectorUrl,
+    context: ssl.SSLContext,
+    needs: Ask,
+    *,
+    timeout_s: float,
+    proxy: Proxy | None,
+    accept: Callable[[bytes], None] = lambda _: None,
+) -> Answer:
+    """The answer, whatever its status; `accept` may refuse the server's certificate (DER).
 
     Raises:
         LinkError: the connection failed, by name.
     """
-    connection = HttpsConnection(url, context=context, timeout_s=timeout_s, proxy=proxy)
+    connection = HttpsConnection(url, context=context, timeout_s=timeout_s, proxy=proxy, accept=accept)
     try:
         return connection.request(
             needs.method, needs.path, headers=needs.headers, body=needs.body, max_answer_bytes=MAX_ANSWER_BYTES

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from appliance.clock import Clock
+from appliance.clock import Clock, CorrectedClock
 from appliance.enroll.asking import send
 from appliance.enroll.csr import certificate_request
 from appliance.enroll.exchange import Exchange
 from appliance.enroll.steps import Ask, Issued, Step
 from appliance.errors import OperatorError
 from appliance.identity import (
+    Answer,
     CertificateInvalidError,
     CollectorUrl,
     IdentityFolder,
@@ -28,7 +29,7 @@ from appliance.identity import (
 )
 from appliance.identity.certificates import chain_to, parse_pem, pinned_root
 from appliance.identity.folder import read_small
-from appliance.identity.tls import enrollment_context, unverified_context
+from appliance.identity.tls import check_dates, enrollment_context, unverified_context
 from appliance.wire.enrollment import EnrollmentToken, parse_pin
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import SessionError
@@ -109,7 +110,8 @@ def enroll(
     Raises:
         WrongPinError: the server's CA is not the pinned one.
         TpmError: the TPM is missing, refuses, or does not know the key.
-        TokenUnknownError, TokenUsedError, TokenExpiredError, EnrollmentRefusedError: the collector said no.
+        TokenUnknownError, TokenUsedError, TokenExpiredError, TokenRevokedError, TokenOtherTpmError,
+        EnrollmentRefusedError: the collector said no.
         IssuedWrongError: what it issued is not ours.
         KeyFileError: the key cannot be made or used.
         LinkError: the connection failed, by name (not reachable, wrong CA, wrong name, ...).
@@ -152,9 +154,7 @@ def _enroll_at(
             return Enrolled(needs.certificate, str(url), already=False)
         on_step(f"{url}: {_DOING[exchange.step]}")
         if isinstance(needs, Ask):
-            context = enrollment_context(exchange.ca_pem) if needs.verified else unverified_context()
-            answer = send(url, context, needs, timeout_s=plan.timeout_s, proxy=plan.proxy)
-            exchange.answered(answer, clock.wall_ns())
+            exchange.answered(_answer(url, plan, exchange.ca_pem, needs, clock), clock.wall_ns())
         else:
             exchange.proved(_proof(signer, needs))
 
@@ -165,6 +165,17 @@ _DOING = {
     Step.PROOF: "the TPM answers the challenge",
     Step.CERTIFICATE: "sending the certificate request",
 }
+
+
+def _answer(url: CollectorUrl, plan: EnrollmentPlan, ca_pem: bytes, needs: Ask, clock: Clock) -> Answer:
+    ours = isinstance(clock, CorrectedClock) and needs.verified
+    context = enrollment_context(ca_pem, dates=not ours) if needs.verified else unverified_context()
+
+    def accept(leaf_der: bytes) -> None:
+        if ours:
+            check_dates(str(url), leaf_der, ca_pem, clock.wall_ns())
+
+    return send(url, context, needs, timeout_s=plan.timeout_s, proxy=plan.proxy, accept=accept)
 
 
 def _proof(signer: Signer, challenge: ResidencyChallenge) -> ResidencyProof:

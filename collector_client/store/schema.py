@@ -98,6 +98,13 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE sensors ADD COLUMN quarantine_reason TEXT NOT NULL DEFAULT '';
     """,
     """
+    -- Who made a token, the one TPM it is for, and that it was taken back.
+    ALTER TABLE tokens ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tokens ADD COLUMN ek_sha256 BLOB;
+    ALTER TABLE tokens ADD COLUMN revoked_ns INTEGER;
+    ALTER TABLE tokens ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';
+    """,
+    """
     -- Proofs for renewals too. purpose and asker: enroll with a token, renew or recover by a key. Open challenges are
     -- forgotten by this: they live two minutes, and a box asks again.
     DROP TABLE challenges;

@@ -70,7 +70,7 @@ def test_the_old_key_speaks_until_the_grace_is_over_and_renews_nothing_any_more(
     collector.clock.ahead_ns = HOUR_NS + 10**9
     assert old.send([event(4)]).code == "KEY_SUPERSEDED"
     assert sensor.send([event(5)]).status == 200
-    assert actions(collector)[-2:] == ["supersede key", "renew refused"]
+    assert actions(collector)[-3:] == ["supersede key", "renew refused", "refuse sensor"]
 
 
 def test_a_certificate_that_was_never_used_ends_when_a_later_one_is_issued(collector: Collector) -> None:
@@ -221,18 +221,26 @@ def test_an_expired_certificate_gets_in_by_no_other_path(collector: Collector) -
 
 
 KEYS = "DROP TABLE sensor_keys;"
+PROOFS = "DROP TABLE challenges; DROP TABLE residencies;"
 QUARANTINE = (
     "ALTER TABLE sensors DROP COLUMN quarantined_ns; ALTER TABLE sensors DROP COLUMN quarantine_reason;"
 )  # fmt: skip
-PROOFS = "DROP TABLE challenges; DROP TABLE residencies;"
-RESIDENCY = PROOFS + QUARANTINE
+TOKENS = "".join(
+    f"ALTER TABLE tokens DROP COLUMN {name};" for name in ("made_by", "ek_sha256", "revoked_ns", "revoked_by")
+)
 ONE_PROOF = PROOFS + CONTROL_MIGRATIONS[2]
 
 
-UNDO = [(1, KEYS + RESIDENCY), (2, RESIDENCY), (3, ONE_PROOF + QUARANTINE), (4, ONE_PROOF)]
+UNDO = [
+    (1, KEYS + PROOFS + QUARANTINE + TOKENS),
+    (2, PROOFS + QUARANTINE + TOKENS),
+    (3, ONE_PROOF + QUARANTINE + TOKENS),
+    (4, ONE_PROOF + TOKENS),
+    (5, ONE_PROOF),
+]
 
 
-@pytest.mark.parametrize(("version", "undo"), UNDO, ids=["keys", "residency", "quarantine", "renewed proofs"])
+@pytest.mark.parametrize(("version", "undo"), UNDO, ids=["keys", "residency", "quarantine", "tokens", "renewals"])
 def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: Path, version: int, undo: str) -> None:
     collector = Collector(tmp_path / "collector").start()
     sensor = collector.sensor()
