@@ -7,30 +7,23 @@ which must be among them.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance.enroll import EnrollmentPlan, enroll
 from appliance.enroll.renew import NEXT as STAGES
 from appliance.enroll.steps import NEXT as STEPS
 from appliance.enroll.steps import Step
-from appliance.identity import IdentityFolder, key_store
-from collector_client.attest import parse_public
-from collector_client.attest.endorsement import ek_digest
 from collector_client.care import verify_store
-from tests.collector_client.harness import DAY_NS, Collector
+from tests.collector_client.boxes import Box
+from tests.collector_client.harness import Collector
 from tests.collector_client.ingest.test_box_renews import many
 from tests.collector_client.ingest.test_killed import Child
-from tests.fakes.dying_box import Clock, Job
-from tests.fakes.swtpm import Swtpm
+from tests.fakes.dying_box import Job
 
-ROOT = Path(__file__).parents[3]
 TOO_MANY = 300
 
 pytestmark = pytest.mark.timeout(600)
@@ -41,66 +34,6 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
     made = Collector(tmp_path / "collector", many)
     yield made.start()
     made.stop()
-
-
-@dataclass
-class Box:
-    """One kind of box at one collector; each `job` is on a state folder of its own unless told otherwise."""
-
-    collector: Collector
-    folder: Path
-    tpm: Swtpm | None = None
-    count: int = 0
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir()
-        self.keys = key_store("software" if self.tpm is None else "tpm", "" if self.tpm is None else self.tpm.tcti)
-        if self.tpm is not None:
-            # Only where there is a TPM.
-            from appliance.identity.tpm import attestation, provider
-            from appliance.identity.tpm.session import open_tpm
-
-            with open_tpm(self.tpm.tcti) as opened:
-                kind = attestation.endorsement(opened)
-                with attestation.endorsement_key(opened, kind) as ek:
-                    digest = ek_digest(parse_public("EK", ek.public_bytes)).hex()
-            # By the list: in the recoveries' past, the maker had not yet made this TPM.
-            (self.collector.directory / "pki" / "tpm-allowed").write_text(f"{digest}\n", encoding="ascii")
-            configuration = self.folder / "openssl.cnf"
-            provider.write_configuration(configuration)
-            self.environment = provider.environment(self.tpm.tcti, configuration)
-
-    def enrollment(self) -> Job:
-        """Of a box that has never enrolled."""
-        self.count += 1
-        tcti = "" if self.tpm is None else self.tpm.tcti
-        return Job(
-            f"https://{self.collector.address}",
-            str(self.folder / str(self.count)),
-            self.collector.pin,
-            self.collector.token(),
-            tcti,
-        )
-
-    def enrolled(self, days_ago: int = 0) -> Job:
-        """The renewal of a box that enrolled so many days ago; here, because that takes no TLS by the TPM."""
-        self.collector.clock.ahead_ns = -days_ago * DAY_NS
-        job = self.enrollment()
-        plan = EnrollmentPlan.parse(urls=[job.url], ca_pin=job.pin, token=job.token)
-        enroll(plan, IdentityFolder(Path(job.state), self.keys), Clock(days_ago))
-        self.collector.clock.ahead_ns = 0
-        return replace(job, token="")
-
-    def run(self, job: Job) -> subprocess.CompletedProcess[str]:
-        """A process that does it, to its end or its death; after that the TPM has lost its power too."""
-        environment = {**os.environ, **self.environment}
-        done = subprocess.run(
-            job.argv(), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )  # fmt: skip
-        if self.tpm is not None and done.returncode == -signal.SIGKILL:
-            self.tpm.power_cycle()
-        return done
 
 
 def keys_of(collector: Collector, sensor: str) -> list[tuple[object, ...]]:

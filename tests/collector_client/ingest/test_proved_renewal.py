@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from appliance.wire.residency import (
 )
 from collector_client.config import Config
 from collector_client.store import Control, audit, sensors
+from collector_client.store.schema import CONTROL_MIGRATIONS
 from tests.collector_client.harness import DAY_NS, Collector
 from tests.collector_client.ingest.test_assurance import unlisted
 from tests.collector_client.ingest.test_residency import strict, trust
@@ -370,3 +372,31 @@ def test_attack_a_flood_of_renewals_is_slowed(tmp_path: Path) -> None:
         assert answers[-1].code == "ENROLLMENT_RATE"
     finally:
         collector.stop()
+
+
+def test_a_proof_from_before_renewals_were_proved_is_carried_over_and_renewed_from(tmp_path: Path) -> None:
+    collector = Collector(tmp_path / "collector", strict)
+    trust(collector, MAKER)
+    collector.start()
+    box = enrolled(collector)
+    collector.stop()
+    columns = (
+        "residency_id, sensor_id, token_id, challenge_id, certificate_sha256, assurance, voucher, ek_sha256, ek_public,"
+        " ek_certificate, ak_public, ldevid_public, nonce, certify_attest, certify_signature, quote_attest,"
+        " quote_signature, pcr_values, bound_ns"
+    )
+    database = sqlite3.connect(collector.directory / "control.db")
+    database.executescript(
+        f"CREATE TEMP TABLE kept AS SELECT {columns} FROM residencies; DROP TABLE challenges; DROP TABLE residencies;"
+        f" {CONTROL_MIGRATIONS[2]} INSERT INTO residencies ({columns}) SELECT * FROM kept; PRAGMA user_version = 5;"
+    )
+    database.close()
+    again = Collector(tmp_path / "collector", strict).start()
+    try:
+        box.port = int(again.address.rpartition(":")[2])
+        again.adopt(box).disconnect()
+        assert box.renew_by_tpm(fresh(box.device)).status == 200
+        rows = again.control("SELECT key_id, by_key FROM residencies ORDER BY residency_id")
+        assert rows == [(box.sensor_id, None), (key_id(box.key), box.sensor_id)]
+    finally:
+        again.stop()
