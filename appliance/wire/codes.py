@@ -93,7 +93,7 @@ class SessionCode(Enum):
     ATTEST_NONCE = (30267, 403, "A statement was not made for this challenge.", _TPM_AGAIN)
     CERTIFY_DIFFERS = (30268, 403, "The TPM certified another key than the one asked for.", _TPM_AGAIN)
     PCR_DIFFERS = (30269, 403, "The PCR values are not those that the TPM quoted.", _TPM_AGAIN)
-    CHALLENGE_UNKNOWN = (30280, 403, "No challenge of this token has this id.", _TPM_AGAIN)
+    CHALLENGE_UNKNOWN = (30280, 403, "No challenge of this token or key has this id.", _TPM_AGAIN)
     TPM_ELSEWHERE = (
         30281,
         403,

@@ -150,6 +150,13 @@ def test_attack_renewal_by_another_ak_beside_the_sensors_ek(hardened: Collector)
     refused(hardened, box, box.renew_by_tpm(replace(fresh(box.device), ak=TpmDevice().ak)), "TPM_DIFFERS")
 
 
+def test_attack_renewal_by_the_sensors_ak_beside_another_ek(hardened: Collector) -> None:
+    """As CVE-2022-1053: one AK was proved, and it is another TPM that answers for it."""
+    box, other = enrolled(hardened), TpmDevice.made_by(MAKER)
+    mixed = replace(fresh(box.device), ek=other.ek, certificate=other.certificate)
+    refused(hardened, box, box.renew_by_tpm(mixed), "TPM_DIFFERS")
+
+
 def test_attack_a_stolen_key_of_a_file_is_not_lifted_by_the_thiefs_tpm(tmp_path: Path) -> None:
     collector = Collector(tmp_path / "collector")
     trust(collector, MAKER)
@@ -259,6 +266,22 @@ def test_a_renewal_is_worth_what_its_proof_is(tmp_path: Path) -> None:
         collector.stop()
 
 
+def test_a_certificate_that_waits_for_its_use_is_issued_anew_when_its_worth_has_changed(tmp_path: Path) -> None:
+    collector = Collector(tmp_path / "collector", unlisted).start()
+    try:
+        box = enrolled(collector)
+        device, old, certificate = fresh(box.device), box.device, box.certificate
+        assert box.renew_by_tpm(device).status == 200
+        box.certificate, box.key, box.device = certificate, old.ldevid.key, old
+        trust(collector, MAKER)
+        assert box.renew_by_tpm(device).status == 200
+        assert b"urn:vedette:assurance:tpm-unlisted" not in (box.certificate or b"")
+        assert box.send([event(1)]).status == 200
+        assert collector.control("SELECT assurance FROM sensors") == [("tpm",)]
+    finally:
+        collector.stop()
+
+
 def test_a_tpm_that_is_not_believed_any_more_renews_nothing(hardened: Collector) -> None:
     box = enrolled(hardened)
     (hardened.directory / "pki" / "tpm-roots" / "maker.pem").unlink()
@@ -327,6 +350,18 @@ def test_attack_recovery(hardened: Collector, days: int, body: Callable[[TpmSens
     refused(hardened, box, box.recover_challenge(box.device, body(box)), code, "recover refused")
 
 
+@pytest.mark.parametrize("spoil", [revoke, quarantine])
+def test_attack_revoked_or_quarantined_while_it_recovers(
+    hardened: Collector, spoil: Callable[[Collector, TpmSensor], str]
+) -> None:
+    box = late(hardened, 1)
+    device = fresh(box.device)
+    proof = device.answer(ResidencyChallenge.decode(box.recover_challenge(device).body))
+    code = spoil(hardened, box)
+    refused(hardened, box, box.request("POST", TPM_RECOVER_PATH, proof.encode()), code, "recover refused")
+    refused(hardened, box, box.recover_challenge(device), code, "recover refused")
+
+
 def test_attack_a_wrong_answer_recovers_nothing_and_says_whose_it_was(hardened: Collector) -> None:
     box = late(hardened, 1)
     answer = box.recover_by_tpm(fresh(box.device), secret=b"g" * 32)
@@ -387,7 +422,7 @@ def test_a_proof_from_before_renewals_were_proved_is_carried_over_and_renewed_fr
     )
     database = sqlite3.connect(collector.directory / "control.db")
     database.executescript(
-        f"CREATE TEMP TABLE kept AS SELECT {columns} FROM residencies; DROP TABLE challenges; DROP TABLE residencies;"
+        f"CREATE TEMP TABLE kept AS SELECT {columns} FROM residencies; DROP TABLE challenges; DROP TABLE residencies;"  # noqa: S608 - our columns
         f" {CONTROL_MIGRATIONS[2]} INSERT INTO residencies ({columns}) SELECT * FROM kept; PRAGMA user_version = 5;"
     )
     database.close()
