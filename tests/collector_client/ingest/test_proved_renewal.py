@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.wire.residency import (
     TPM_RECHALLENGE_PATH,
@@ -21,7 +20,7 @@ from appliance.wire.residency import (
 from collector_client.config import Config
 from collector_client.store import Control, audit, sensors
 from collector_client.store.schema import CONTROL_MIGRATIONS
-from tests.collector_client.harness import DAY_NS, Collector
+from tests.collector_client.harness import Collector
 from tests.collector_client.ingest.test_assurance import unlisted
 from tests.collector_client.ingest.test_residency import strict, trust
 from tests.fakes.sensor import event, key_id
@@ -313,61 +312,6 @@ def test_keys_that_nothing_proves_end_when_the_proof_begins_to_count(tmp_path: P
         collector.stop()
 
 
-def late(collector: Collector, days: int) -> TpmSensor:
-    """A sensor whose certificate of 30 days ended so many days ago, by the collector's clock."""
-    box = enrolled(collector)
-    collector.clock.ahead_ns = (30 + days) * DAY_NS
-    return box
-
-
-def test_an_expired_sensor_recovers_with_a_fresh_key_and_its_proof(hardened: Collector) -> None:
-    box = late(hardened, 1)
-    assert box.recover_by_tpm(fresh(box.device)).status == 200
-    assert hardened.control("SELECT by_key FROM residencies ORDER BY residency_id") == [(None,), (box.sensor_id,)]
-    actions = [action for (action,) in hardened.control("SELECT action FROM audit ORDER BY audit_id")]
-    assert actions[-2:] == ["recover", "prove residency"]
-
-
-def stranger(box: TpmSensor) -> bytes:
-    return box.recovery_by_tpm(fresh(box.device), ec.generate_private_key(ec.SECP256R1()))
-
-
-def other_tpm(box: TpmSensor) -> bytes:
-    return box.recovery_by_tpm(TpmDevice.made_by(MAKER))
-
-
-@pytest.mark.parametrize(
-    ("days", "body", "code"),
-    [
-        (1, stranger, "PROOF_INVALID"),
-        (1, other_tpm, "TPM_DIFFERS"),
-        (31, lambda box: box.recovery_by_tpm(fresh(box.device)), "RECOVERY_TOO_LATE"),
-    ],
-    ids=["another key's signature", "another TPM", "too late"],
-)
-def test_attack_recovery(hardened: Collector, days: int, body: Callable[[TpmSensor], bytes], code: str) -> None:
-    box = late(hardened, days)
-    refused(hardened, box, box.recover_challenge(box.device, body(box)), code, "recover refused")
-
-
-@pytest.mark.parametrize("spoil", [revoke, quarantine])
-def test_attack_revoked_or_quarantined_while_it_recovers(
-    hardened: Collector, spoil: Callable[[Collector, TpmSensor], str]
-) -> None:
-    box = late(hardened, 1)
-    device = fresh(box.device)
-    proof = device.answer(ResidencyChallenge.decode(box.recover_challenge(device).body))
-    code = spoil(hardened, box)
-    refused(hardened, box, box.request("POST", TPM_RECOVER_PATH, proof.encode()), code, "recover refused")
-    refused(hardened, box, box.recover_challenge(device), code, "recover refused")
-
-
-def test_attack_a_wrong_answer_recovers_nothing_and_says_whose_it_was(hardened: Collector) -> None:
-    box = late(hardened, 1)
-    answer = box.recover_by_tpm(fresh(box.device), secret=b"g" * 32)
-    refused(hardened, box, answer, "CREDENTIAL_DIFFERS", "recover refused")
-
-
 @pytest.mark.parametrize(
     "path", [TPM_RECHALLENGE_PATH, TPM_REENROLL_PATH, TPM_RECOVER_CHALLENGE_PATH, TPM_RECOVER_PATH]
 )
@@ -383,13 +327,6 @@ def test_without_a_certificate_nothing_is_renewed(hardened: Collector, path: str
     box = hardened.box()
     box.learn_ca()
     assert box.request("POST", path, b"{}").code == "CERTIFICATE_MISSING"
-
-
-def test_a_request_for_recovery_around_a_certificate_request_is_no_residency_request(hardened: Collector) -> None:
-    box = late(hardened, 1)
-    plain = box.recovery(ec.generate_private_key(ec.SECP256R1()))
-    assert box.recover_challenge(box.device, plain).code == "RESIDENCY_INVALID"
-    assert box.recover(box.recovery_by_tpm(box.device)).code == "REQUEST_INVALID"
 
 
 def room(config: Config) -> Config:
