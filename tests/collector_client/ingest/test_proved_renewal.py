@@ -180,8 +180,8 @@ def test_attack_the_tpms_answer_to_another_sensors_challenge(hardened: Collector
 
 
 def test_attack_a_challenge_of_enrollment_answered_as_a_renewal_and_the_other_way(hardened: Collector) -> None:
-    box, token = enrolled(hardened), hardened.token()
-    device = fresh(box.device)
+    box = enrolled(hardened)
+    device, token = fresh(box.device), hardened.token(for_sensor=box.sensor_id)
     proof = device.answer(ResidencyChallenge.decode(box.ask(token, device.request().encode()).body))
     assert box.reprove(device, proof).code == "CHALLENGE_UNKNOWN"
     back = device.answer(ResidencyChallenge.decode(box.rechallenge(device).body))
@@ -360,7 +360,7 @@ def test_a_proof_from_before_renewals_were_proved_is_carried_over_and_renewed_fr
     database = sqlite3.connect(collector.directory / "control.db")
     database.executescript(
         f"CREATE TEMP TABLE kept AS SELECT {columns} FROM residencies; DROP TABLE challenges; DROP TABLE residencies;"  # noqa: S608 - our columns
-        f" {CONTROL_MIGRATIONS[2]} INSERT INTO residencies ({columns}) SELECT * FROM kept; PRAGMA user_version = 5;"
+        f" {CONTROL_MIGRATIONS[2]} INSERT INTO residencies ({columns}) SELECT * FROM kept; PRAGMA user_version = 6;"
     )
     database.close()
     again = Collector(tmp_path / "collector", strict).start()
