@@ -52,8 +52,10 @@ class Box:
             self.environment = provider.environment(self.tpm.tcti, configuration)
 
     def enrollment(self) -> Job:
-        """Of a box that has never enrolled."""
+        """Of a box that has never enrolled; the one before it is given up, as one TPM is one sensor."""
         self.count += 1
+        for (sensor,) in self.collector.control("SELECT sensor_id FROM sensors WHERE revoked_ns IS NULL"):
+            self.collector.revoke(str(sensor), "given up")
         tcti = "" if self.tpm is None else self.tpm.tcti
         return Job(
             f"https://{self.collector.address}",
