@@ -89,7 +89,7 @@ class Gate:
 
         Raises:
             RefusedError: no certificate, not a sensor's, out of date, no record, revoked, not one of its keys or one
-            that is superseded, or not fit for production.
+            that is superseded, or not fit for production; its `subject` is the sensor that the certificate names.
         """
         if certificate_der is None:
             raise refuse(SessionCode.CERTIFICATE_MISSING, "no client certificate", "one that this collector issued")
@@ -100,6 +100,13 @@ class Gate:
                 "a certificate that names no sensor",
                 f"SAN URI {SENSOR_URN}<id of its first key>",
             )
+        try:
+            return self._admit(peer, now_ns)
+        except RefusedError as error:
+            error.subject = peer.sensor_id
+            raise
+
+    def _admit(self, peer: PeerCertificate, now_ns: int) -> Admitted:
         if not peer.not_before_ns <= now_ns <= peer.not_after_ns:
             span = f"{format_clock(peer.not_before_ns)} to {format_clock(peer.not_after_ns)}"
             raise refuse(SessionCode.CERTIFICATE_EXPIRED, f"a certificate for {span}", format_clock(now_ns))

@@ -6,6 +6,7 @@ It speaks the real interface over real TLS; what it says is whatever a test tell
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -111,6 +112,7 @@ class FakeSensor:
         self.certificate: bytes | None = None
         self.ca_pem = b""
         self.run = ""
+        self.source = ""
         self._connection: http.client.HTTPSConnection | None = None
 
     def csr(self, key: Any = None) -> bytes:
@@ -195,20 +197,29 @@ class FakeSensor:
         headers: dict[str, str] | None = None,
         context: ssl.SSLContext | None = None,
     ) -> Answer:
-        """One request on the kept connection, or on one of its own with another TLS context."""
+        """One request on the kept connection, or on one of its own with another TLS context.
+
+        A kept connection that turns out to have been closed is opened anew, once, as a box does.
+        """
         connection = self._connection
         if context is not None or connection is None:
             connection = http.client.HTTPSConnection(
-                self.host, self.port, timeout=30, context=context or self.context()
+                self.host,
+                self.port,
+                timeout=30,
+                context=context or self.context(),
+                source_address=(self.source, 0) if self.source else None,
             )
         try:
             said = {session.RUN_HEADER: self.run} if self.run else {}
             connection.request(method, path, body, said | (headers or {}))
             answer = connection.getresponse()
             got = Answer(answer.status, answer.headers, answer.read())
-        except BaseException:
+        except BaseException as error:
             connection.close()
-            self._connection = None
+            kept, self._connection = connection is self._connection, None
+            if kept and isinstance(error, ConnectionError | ssl.SSLEOFError):
+                return self.request(method, path, body, headers)
             raise
         if context is None and not answer.will_close:
             self._connection = connection
@@ -216,6 +227,16 @@ class FakeSensor:
             connection.close()
             self._connection = None if context is None else self._connection
         return got
+
+    def wait_until_closed(self) -> bytes:
+        """What still comes on the kept connection until the other side closes it; a reset counts as an end."""
+        assert self._connection is not None
+        said = b""
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while piece := self._connection.sock.recv(65_536):
+                said += piece
+        self.disconnect()
+        return said
 
     def disconnect(self) -> None:
         """Close the kept connection."""

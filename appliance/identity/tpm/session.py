@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tpm2_pytss import ESAPI, ESYS_TR, TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE, TSS2_Exception
 
 from appliance.identity.errors import TpmError, TpmMissingError, TpmRefusedError
+from appliance.identity.keystore import NO_TPM
 
 DEFAULT_TCTI = "device:/dev/tpmrm0"
 
@@ -22,6 +23,8 @@ DEFAULT_TCTI = "device:/dev/tpmrm0"
 _LAYER_SHIFT, _TCTI_LAYER = 16, 10
 _OUT_OF_SLOTS = 0x902
 """TPM_RC_OBJECT_MEMORY (TPM 2.0 Library part 2, section 6.6)."""
+_LOCKOUT = 0x921
+"""TPM_RC_LOCKOUT (as above)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,11 @@ def named(name: str, error: TSS2_Exception) -> TpmError:
             f"TPM {name}: all its slots for loaded objects are taken",
             advice="use it through a resource manager (device:/dev/tpmrm0), or end who else uses it",
         )
+    if error.rc & 0xFFFF == _LOCKOUT:
+        return TpmRefusedError(
+            f"TPM {name}: it is in lock-out, as after several power cuts, and has a password against ending that",
+            advice="leave the box on, the TPM forgets in time; or: tpm2_dictionarylockout -c -p PASSWORD",
+        )
     return TpmRefusedError(
         f"TPM {name}: {error} (code {error.rc:#x})",
         advice="was an owner or endorsement password set, or the TPM locked? clear it in the firmware's set-up",
@@ -122,5 +130,5 @@ def _missing(name: str, error: Exception) -> TpmMissingError:
     return TpmMissingError(
         f"TPM {name}: does not answer: {error}",
         advice="check that the TPM is on in the firmware's set-up, that this user may open it (group tss),"
-        " and [identity] tcti",
+        f" and [identity] tcti; {NO_TPM}",
     )
