@@ -1,0 +1,75 @@
+"""`python -m firmware.uf2`: make the supervisor's flash images, or make them twice and compare.
+
+Rules of this file: arguments, exit codes and what is told; each command's work is a module beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from firmware.uf2.boards import BOARDS
+from firmware.uf2.build import TREE, Plan, build, check, tree_epoch, tree_version
+from firmware.uf2.errors import BuildError
+from tests.conformance.debian13 import cache
+
+EXAMPLES = """\
+examples:
+  python -m firmware.uf2 build            # the images, in dist/firmware
+  python -m firmware.uf2 check            # twice, in two folders, and compare
+
+exit codes: 0 done; 1 it does not build or does not hold; 2 wrong arguments; 4 this machine cannot do it
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m firmware.uf2",
+        description="The supervisor's flash images, from Debian's source packages.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=("build", "check"), help="make them; or make them twice and compare")
+    parser.add_argument("--cache", metavar="DIR", type=Path, default=cache() / "firmware", help="default: %(default)s")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=TREE / "dist/firmware", help="default: dist/firmware"
+    )
+    parser.add_argument("--tree", metavar="DIR", type=Path, default=TREE, help="what is frozen (default: this tree)")
+    return parser
+
+
+def tell(text: str) -> None:
+    """A line for a person."""
+    print(f"firmware: {text}", file=sys.stderr, flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    plan = Plan(args.cache.resolve(), args.out.resolve(), tree_version(), tree_epoch(), args.tree.resolve())
+    try:
+        if args.command == "check":
+            differ = check(plan, tell)
+            for name in differ:
+                tell(f"{name}: the two builds differ")
+            if not differ:
+                tell("both builds are the same in every octet")
+            return 1 if differ else 0
+        found = build(plan, tell)
+    except BuildError as error:
+        tell(str(error))
+        if error.advice:
+            tell(error.advice)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    for board in BOARDS:
+        file = plan.out / board.file
+        print(f"{found[board.file]}  {file.stat().st_size} octets  {file}  ({board.runs})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
