@@ -9,9 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from firmware.uf2.boards import BOARDS
 from firmware.uf2.build import TREE, Plan, build, check, tree_epoch, tree_version
 from firmware.uf2.errors import BuildError
+from firmware.uf2.lock import alone
+from firmware.uf2.sums import SUMS
 from tests.conformance.debian13 import cache
 
 EXAMPLES = """\
@@ -50,14 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     plan = Plan(args.cache.resolve(), args.out.resolve(), tree_version(), tree_epoch(), args.tree.resolve())
     try:
-        if args.command == "check":
-            differ = check(plan, tell)
-            for name in differ:
-                tell(f"{name}: the two builds differ")
-            if not differ:
-                tell("both builds are the same in every octet")
-            return 1 if differ else 0
-        found = build(plan, tell)
+        with alone(plan.cache, tell):
+            differ = check(plan, tell) if args.command == "check" else []
+            if args.command == "build":
+                build(plan, tell)
     except BuildError as error:
         tell(str(error))
         if error.advice:
@@ -65,9 +62,14 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    for board in BOARDS:
-        file = plan.out / board.file
-        print(f"{found[board.file]}  {file.stat().st_size} octets  {file}  ({board.runs})")
+    for name in differ:
+        tell(f"{name}: the two builds differ")
+    if differ:
+        return 1
+    for line in (plan.out / SUMS).read_text(encoding="ascii").splitlines():
+        file = plan.out / line.split()[1]
+        print(f"{line}  {file.stat().st_size} octets")
+    tell(f"{'the same twice, and now' if args.command == 'check' else 'made,'} in {plan.out}")
     return 0
 
 

@@ -19,7 +19,6 @@ class Board:
     family: int
     code_bytes: int
     """Where the file system begins in flash: an image must end before it (MICROPY_HW_FLASH_STORAGE_BYTES)."""
-    runs: str
 
     @property
     def file(self) -> str:
@@ -29,8 +28,6 @@ class Board:
 
 # UF2 family ids: RP2350 in Arm secure state, and RP2040 (pico-sdk, boot/uf2.h).
 BOARDS = (
-    Board("rp2350", "RPI_PICO2", 0xE48BFF59, MIB, "the board of a box"),
-    Board(
-        "rp2040", "RPI_PICO", 0xE48BFF56, 2 * MIB - 1408 * 1024, "the emulator; the same modules on the smaller chip"
-    ),
+    Board("rp2350", "RPI_PICO2", 0xE48BFF59, MIB),
+    Board("rp2040", "RPI_PICO", 0xE48BFF56, 2 * MIB - 1408 * 1024),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from firmware.uf2.steps import Tell, step
 from tests.conformance.debian13 import RELEASE
 
 TREE = Path(__file__).parents[2]
+# Folders of two names, so that a path that gets into an image shows.
+FIRST, SECOND = "build", "a-second-build"
 # When the tree has no history: 1 January 2026.
 FALLBACK_EPOCH = 1767225600
 
@@ -99,7 +102,11 @@ def build(plan: Plan, tell: Tell) -> dict[str, str]:
         BuildError: by whose fault it is.
     """
     inside = start(plan, tell)
-    made = make(plan, inside, "build")
+    return release(plan, inside, make(plan, inside, FIRST))
+
+
+def release(plan: Plan, inside: debian.Debian, made: Mapping[str, Path]) -> dict[str, str]:
+    """Put the images of one build into the target folder, with their sums and the record; returns the sums."""
     shutil.rmtree(plan.out, ignore_errors=True)
     plan.out.mkdir(parents=True)
     for name, file in made.items():
@@ -112,16 +119,15 @@ def build(plan: Plan, tell: Tell) -> dict[str, str]:
 
 
 def check(plan: Plan, tell: Tell) -> list[str]:
-    """Make all images twice, in two folders; the names of those that differ.
+    """Make all images twice, in two folders; the names of those that differ. What is the same goes to `plan.out`.
 
     Raises:
         BuildError: by whose fault it is.
     """
     inside = start(plan, tell)
-    first, second = (
-        {board: sources.sha256_of(file) for board, file in make(plan, inside, name).items()}
-        for name in ("build", "another-build")
-    )
-    for name in sorted(first):
-        tell(f"{first[name]}  {name}")
-    return sums.differing(first, second)
+    made = make(plan, inside, FIRST)
+    again = make(plan, inside, SECOND)
+    differ = sums.differing(*({name: sources.sha256_of(file) for name, file in b.items()} for b in (made, again)))
+    if not differ:
+        release(plan, inside, made)
+    return differ
