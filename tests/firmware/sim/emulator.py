@@ -17,6 +17,7 @@ from rp2040py.execute_batch import execute_batch
 from rp2040py.memory_map import FLASH_START_ADDRESS
 from rp2040py.simulator import Simulator
 from rp2040py.usb.cdc import USBCDC
+from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
 from firmware.uf2.uf2 import Image
 from tests.firmware.sim import pl011
@@ -62,6 +63,7 @@ class Emulator:
         """Power on."""
         self.simulator = Simulator()
         self.chip: Any = self.simulator.rp2040
+        self.chip.logger = ConsoleLogger(LogLevel.ERROR)
         self.chip.load_bootrom(BOOTROM_B1)
         self.chip.flash[: len(self.image.code)] = self.image.code
         self.chip.uart[0].on_byte = self._hear

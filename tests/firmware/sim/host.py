@@ -1,7 +1,7 @@
 """The Linux side of the link, as far as a bench needs it: greets, opens a session, says a word and takes the answer.
 
-Rules of this file: the wire's own code speaks; time is the emulator's. A frame that is not this session's is an error here,
-as nothing else is on the line.
+Rules of this file: the wire's own code speaks; time is the emulator's. A frame that is not this session's is an error
+here, as nothing else is on the line.
 """
 
 from __future__ import annotations
