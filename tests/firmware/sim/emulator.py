@@ -25,6 +25,8 @@ from tests.firmware.sim import pl011
 # Every instruction moves the clock: slower than the emulator's batches, and exact.
 INSTRUCTIONS_PER_TICK = 1
 BITS_PER_OCTET = 10
+# In SRAM bank 5, where only the second core has its stack.
+HANG_ADDRESS = 0x20041800
 
 
 class StuckError(Exception):
@@ -92,6 +94,12 @@ class Emulator:
         if idle and octets:
             self._next_octet.schedule(self._octet_ns)
 
+    def hang(self) -> None:
+        """Let the firmware's own code stand still for ever, its interrupts going on: the worst that it can do."""
+        wait_for_ever = 0xE7FDBF30  # wfi; b .-2 (Armv6-M), which costs the emulator less than a loop that runs
+        self.chip.write_uint32(HANG_ADDRESS, wait_for_ever)
+        self.chip.core.pc = HANG_ADDRESS
+
     def attach(self, bus: int, target: Target) -> None:
         """Wire a device to an I2C bus."""
         i2c = self.chip.i2c[bus]
@@ -146,7 +154,10 @@ class Emulator:
         self._pause()
 
     def _arrive(self) -> None:
-        self.chip.uart[0].feed_byte(self._line.popleft())
+        octet, uart = self._line.popleft(), self.chip.uart[0]
+        # The emulator would keep what a real UART loses.
+        if uart.enabled and uart.rx_enabled and not uart.rx_fifo.full:
+            uart.feed_byte(octet)
         if self._line:
             self._next_octet.schedule(self._octet_ns)
 
@@ -169,10 +180,9 @@ class Stopwatch:
         """From now on."""
         return cls(emulator, emulator.now_ms, time.monotonic())
 
-    def __str__(self) -> str:
-        """Both times, for a person."""
-        wall_s = time.monotonic() - self.wall_s
-        return f"{self.emulator.now_ms - self.simulated_ms:8.1f} ms simulated, {wall_s:6.1f} s wall"
+    def read(self) -> tuple[float, float]:
+        """Simulated milliseconds and wall seconds since then."""
+        return self.emulator.now_ms - self.simulated_ms, time.monotonic() - self.wall_s
 
 
 pl011.apply()

@@ -1,0 +1,134 @@
+"""What is proved in the emulator, a claim each, in order: one boot, then everything on the same chip.
+
+Rules of this file: claims and their limits. Each says what it saw; one that does not hold raises `ClaimError` or
+`StuckError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.wire import mcu_words
+from appliance.wire.mcu_link import LinkError as LinkError
+from firmware.uf2.uf2 import Image
+from tests.firmware.sim.emulator import Emulator, StuckError
+from tests.firmware.sim.host import Host
+from tests.firmware.sim.secure_element import REVISION, SecureElement
+
+# The pins of the RP2040's board, as wired here.
+RELAY_PIN = 15
+SECURE_BUS = 0
+PAIRING_KEY = bytes(32)
+
+BOOT_MS = 2_000
+BEATS_STOPPED_MS = 15_000
+LATE_MS = 500
+"""A turn of the supervisor's loop, and a frame on the line."""
+WATCHDOG_MS = 8_388
+INFO = 0x30
+
+
+class ClaimError(Exception):
+    """What was seen is not what was claimed."""
+
+
+def holds(condition: object, what: str) -> None:
+    """Raise when it does not."""
+    if not condition:
+        raise ClaimError(what)
+
+
+@dataclass
+class Bench:
+    """The chip and all that is wired to it."""
+
+    image: Image
+    relay: list[tuple[str, float]] = field(default_factory=list)
+    """Each state that the relay's pin took, and when."""
+
+    def __post_init__(self) -> None:
+        """Wire it and give it power."""
+        self.emulator = Emulator(self.image)
+        self.element = SecureElement()
+        self.emulator.attach(SECURE_BUS, self.element)
+        self.emulator.watch(RELAY_PIN, lambda state, at_ms: self.relay.append((state, at_ms)))
+        self.host = Host(self.emulator, PAIRING_KEY)
+
+    def beat(self) -> Any:
+        """A beat of a host that is well; the STATUS that answers it."""
+        kind, status = self.host.ask(mcu_words.BEAT, mcu_words.RUNNING, mcu_words.ALL_ALIVE, 1)
+        holds(kind == mcu_words.STATUS, f"a beat was answered with {kind:#x}")
+        return status
+
+    def cut(self) -> float | None:
+        """When the relay last cut the host's power."""
+        cuts = [at_ms for state, at_ms in self.relay if state == "LOW"]
+        return cuts[-1] if cuts else None
+
+
+def hello(bench: Bench) -> str:
+    """It boots, gives the host power and answers HELLO."""
+    welcome = bench.host.greet(BOOT_MS)
+    holds(bench.relay and bench.relay[-1][0] == "HIGH", f"the relay's pin was {bench.relay}")
+    holds(mcu_words.BOARDS[welcome.board] == "rp2040", f"board {welcome.board} came")
+    firmware = f"{welcome.firmware_major}.{welcome.firmware_minor}.{welcome.firmware_patch}"
+    return f"firmware {firmware}, words {welcome.version}; the host had power after {bench.relay[-1][1]:.1f} ms"
+
+
+def beats(bench: Bench) -> str:
+    """Three beats are answered, and the host is up."""
+    took_ms = []
+    for _ in range(3):
+        began_ms = bench.emulator.now_ms
+        status = bench.beat()
+        took_ms.append(bench.emulator.now_ms - began_ms)
+    state = mcu_words.STATES[status.state]
+    holds(state == "UP", f"after three beats it was {state}")
+    return f"state {state}, answers within {max(took_ms):.1f} ms, {status.free_bytes} octets of memory free"
+
+
+def forged(bench: Bench) -> str:
+    """A frame of another key is neither answered nor believed."""
+    stranger = Host(bench.emulator, bytes(31) + b"\1")
+    try:
+        stranger.greet(LATE_MS)
+    except StuckError:
+        bench.beat()
+        return "silence, and the session goes on"
+    raise ClaimError("a HELLO of another key was answered")
+
+
+def secure_element(bench: Bench) -> str:
+    """The secure element answers through the link."""
+    kind, answer = bench.host.ask(mcu_words.SECURE, INFO, 0, 0, b"")
+    holds(kind == mcu_words.SECURE_ANSWER, f"it was answered with {kind:#x}: {answer}")
+    holds(answer.status == 0 and REVISION in answer.data, f"status {answer.status}, {answer.data.hex()} came")
+    holds(INFO in bench.element.commands, "the bus saw no command")
+    return f"revision {answer.data.hex()}"
+
+
+def own_watchdog(bench: Bench) -> str:
+    """When the firmware hangs, its own watchdog starts it again, and the host keeps its power."""
+    bench.beat()
+    hung_ms = bench.emulator.now_ms
+    bench.emulator.hang()
+    fired = bench.emulator.run_until(lambda: bench.emulator.resets_ms, WATCHDOG_MS + LATE_MS, "the watchdog")
+    bench.emulator.heard.clear()
+    welcome = bench.host.greet(BOOT_MS)
+    holds(welcome.flags & mcu_words.OWN_WATCHDOG, f"flags {welcome.flags:#x} say nothing of a watchdog")
+    holds(bench.cut() is None, f"the host lost its power: {bench.relay}")
+    return f"fired after {fired[0] - hung_ms:.0f} ms; the relay's pin was {bench.relay[-1][0]} and never LOW"
+
+
+def beats_stop(bench: Bench) -> str:
+    """When the beats stop, the relay cuts the host's power, and gives it back."""
+    bench.beat()
+    last_ms = bench.emulator.now_ms
+    cut_ms = bench.emulator.run_until(bench.cut, BEATS_STOPPED_MS + LATE_MS, "the cut")
+    holds(cut_ms - last_ms >= BEATS_STOPPED_MS - LATE_MS, f"cut after {cut_ms - last_ms:.0f} ms already")
+    return f"cut {cut_ms - last_ms:.0f} ms after the last beat"
+
+
+CLAIMS: tuple[Callable[[Bench], str], ...] = (hello, beats, forged, secure_element, own_watchdog, beats_stop)
