@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.wire import mcu_words
-from appliance.wire.mcu_link import LinkError as LinkError
+from appliance.wire.mcu_link import UNPAIRED_KEY, fingerprint
 from firmware.uf2.uf2 import Image
 from tests.firmware.sim.emulator import Emulator, StuckError
 from tests.firmware.sim.host import Host
@@ -20,13 +20,16 @@ from tests.firmware.sim.secure_element import REVISION, SecureElement
 # The pins of the RP2040's board, as wired here.
 RELAY_PIN = 15
 SECURE_BUS = 0
-PAIRING_KEY = bytes(32)
+PAIRING_KEY = bytes(range(32))
 
 BOOT_MS = 2_000
 BEATS_STOPPED_MS = 15_000
+OFF_MS = 4_000
 LATE_MS = 500
 """A turn of the supervisor's loop, and a frame on the line."""
 WATCHDOG_MS = 8_388
+FLASH_MS = 3_000
+"""To erase and write a record."""
 INFO = 0x30
 
 
@@ -54,7 +57,7 @@ class Bench:
         self.element = SecureElement()
         self.emulator.attach(SECURE_BUS, self.element)
         self.emulator.watch(RELAY_PIN, lambda state, at_ms: self.relay.append((state, at_ms)))
-        self.host = Host(self.emulator, PAIRING_KEY)
+        self.host = Host(self.emulator, UNPAIRED_KEY)
 
     def beat(self) -> Any:
         """A beat of a host that is well; the STATUS that answers it."""
@@ -67,14 +70,30 @@ class Bench:
         cuts = [at_ms for state, at_ms in self.relay if state == "LOW"]
         return cuts[-1] if cuts else None
 
+    def given_after(self, cut_ms: float) -> Callable[[], float | None]:
+        """When the relay gave it back after that."""
+        return lambda: next((at_ms for state, at_ms in self.relay if state == "HIGH" and at_ms > cut_ms), None)
+
 
 def hello(bench: Bench) -> str:
     """It boots, gives the host power and answers HELLO."""
     welcome = bench.host.greet(BOOT_MS)
     holds(bench.relay and bench.relay[-1][0] == "HIGH", f"the relay's pin was {bench.relay}")
     holds(mcu_words.BOARDS[welcome.board] == "rp2040", f"board {welcome.board} came")
+    holds(welcome.flags & mcu_words.UNPAIRED, f"flags {welcome.flags:#x}: it is new and says that it is paired")
     firmware = f"{welcome.firmware_major}.{welcome.firmware_minor}.{welcome.firmware_patch}"
     return f"firmware {firmware}, words {welcome.version}; the host had power after {bench.relay[-1][1]:.1f} ms"
+
+
+def pairing(bench: Bench) -> str:
+    """It is paired, and from then on its key is the host's."""
+    kind, answer = bench.host.ask(mcu_words.PAIR, PAIRING_KEY, within_ms=FLASH_MS)
+    holds(kind == mcu_words.PAIRED, f"it was answered with {kind:#x}: {answer}")
+    holds(answer.fingerprint == fingerprint(PAIRING_KEY), f"fingerprint {answer.fingerprint.hex()} came")
+    bench.host = Host(bench.emulator, PAIRING_KEY)
+    welcome = bench.host.greet(BOOT_MS)
+    holds(not welcome.flags & mcu_words.UNPAIRED, f"flags {welcome.flags:#x} say that it is not paired")
+    return f"fingerprint {answer.fingerprint.hex()}"
 
 
 def beats(bench: Bench) -> str:
@@ -128,7 +147,26 @@ def beats_stop(bench: Bench) -> str:
     last_ms = bench.emulator.now_ms
     cut_ms = bench.emulator.run_until(bench.cut, BEATS_STOPPED_MS + LATE_MS, "the cut")
     holds(cut_ms - last_ms >= BEATS_STOPPED_MS - LATE_MS, f"cut after {cut_ms - last_ms:.0f} ms already")
-    return f"cut {cut_ms - last_ms:.0f} ms after the last beat"
+    given_ms = bench.emulator.run_until(bench.given_after(cut_ms), OFF_MS + LATE_MS, "the power")
+    holds(given_ms - cut_ms >= OFF_MS - LATE_MS, f"given back after {given_ms - cut_ms:.0f} ms already")
+    return f"cut {cut_ms - last_ms:.0f} ms after the last beat, given back {given_ms - cut_ms:.0f} ms later"
 
 
-CLAIMS: tuple[Callable[[Bench], str], ...] = (hello, beats, forged, secure_element, own_watchdog, beats_stop)
+def reason(bench: Bench) -> str:
+    """The host that comes back learns why it was started."""
+    welcome = bench.host.greet(BOOT_MS)
+    holds(mcu_words.RESETS[welcome.reset] == "beats-stopped", f"it says {mcu_words.RESETS[welcome.reset]}")
+    holds(welcome.boots == 1, f"it counts {welcome.boots} failures")
+    return f"{mcu_words.RESETS[welcome.reset]}, failures in a row: {welcome.boots}"
+
+
+CLAIMS: tuple[Callable[[Bench], str], ...] = (
+    hello,
+    pairing,
+    beats,
+    forged,
+    secure_element,
+    own_watchdog,
+    beats_stop,
+    reason,
+)

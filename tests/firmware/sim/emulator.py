@@ -20,7 +20,7 @@ from rp2040py.usb.cdc import USBCDC
 from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
 from firmware.uf2.uf2 import Image
-from tests.firmware.sim import pl011
+from tests.firmware.sim import corrections
 
 # Every instruction moves the clock: slower than the emulator's batches, and exact.
 INSTRUCTIONS_PER_TICK = 1
@@ -185,4 +185,4 @@ class Stopwatch:
         return self.emulator.now_ms - self.simulated_ms, time.monotonic() - self.wall_s
 
 
-pl011.apply()
+corrections.apply()

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from appliance.wire.mcu_link import LinkError
 from firmware.uf2.boards import BOARDS
 from firmware.uf2.build import TREE, checked
 from firmware.uf2.errors import ImageError
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         name = claim.__doc__.splitlines()[0]
         try:
             saw, held = claim(on_bench), True
-        except (bench.ClaimError, emulator.StuckError, bench.LinkError) as error:
+        except (bench.ClaimError, emulator.StuckError, LinkError) as error:
             saw, held = str(error), False
         simulated_ms, wall_s = watch.read()
         if args.json:
