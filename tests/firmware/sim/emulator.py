@@ -96,6 +96,8 @@ class Emulator:
 
     def hang(self) -> None:
         """Let the firmware's own code stand still for ever, its interrupts going on: the worst that it can do."""
+        # From its sleep between two turns: inside an interrupt handler no other would go on.
+        self.run_until(lambda: self.chip.core.waiting, 1000, "its sleep")
         wait_for_ever = 0xE7FDBF30  # wfi; b .-2 (Armv6-M), which costs the emulator less than a loop that runs
         self.chip.write_uint32(HANG_ADDRESS, wait_for_ever)
         self.chip.core.pc = HANG_ADDRESS

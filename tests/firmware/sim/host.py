@@ -36,11 +36,10 @@ class Host:
         return self.frames.pop(0) if self.frames else None
 
     def greet(self, within_ms: float) -> Any:
-        """HELLO, said again until a WELCOME answers it; opens the session.
+        """HELLO, said again until a WELCOME answers it; opens the session. What else is on the line is left out.
 
         Raises:
             StuckError: no answer.
-            LinkError: an answer that is not this key's.
         """
         body = mcu_words.pack(mcu_words.HELLO, NONCE, mcu_words.OLDEST, mcu_words.NEWEST, FEATURES)
         end_ms = self.emulator.now_ms + within_ms
@@ -48,17 +47,25 @@ class Host:
             self.emulator.send(mcu_link.seal(self.key, mcu_words.HELLO, 0, body))
             left_ms = end_ms - self.emulator.now_ms
             try:
-                frame = self.emulator.run_until(self.heard, min(AGAIN_MS, left_ms), "WELCOME")
+                welcome = self.emulator.run_until(self._welcome, min(AGAIN_MS, left_ms), "WELCOME")
             except StuckError:
                 # A chip that is still starting has no UART yet, and what came is lost.
                 if left_ms <= AGAIN_MS:
                     raise
             else:
-                break
-        kind, _, answer = mcu_link.unseal(self.key, frame, NONCE)
-        welcome: Any = mcu_words.unpack(kind, answer)
-        self.session = mcu_link.Session(self.key, NONCE, welcome.nonce, is_host=True)
-        return welcome
+                self.session = mcu_link.Session(self.key, NONCE, welcome.nonce, is_host=True)
+                return welcome
+
+    def _welcome(self) -> Any:
+        frame = self.heard()
+        if frame is None:
+            return None
+        try:
+            kind, _, body = mcu_link.unseal(self.key, frame, NONCE)
+        except mcu_link.LinkError:
+            # Of the session before, or of another key.
+            return None
+        return mcu_words.unpack(kind, body)
 
     def ask(self, kind: int, *values: int | bytes, within_ms: float = 1000) -> tuple[int, Any]:
         """Say one word; the kind and the word of the answer. An EVENT that comes before it is left out.
