@@ -1,9 +1,9 @@
 """A new firmware over the link: into the spare slot, checked whole, on trial from the next start.
 
-    image    "VFW1", mpy version, board, files 2; then for each file: name length, name, size 4, octets; big endian
+    image    "VFW1", mpy version, board, files 2; then each file: name length, name, size 4, octets; big endian
 
-Rules of this file: nothing that runs is touched, and a link that breaks leaves what was there. Blocks come in order; one
-that came before is answered and not written twice. A name can only lie inside its slot.
+Rules of this file: nothing that runs is touched, and a link that breaks leaves what was there. Blocks come in order;
+one that came before is answered and not written twice. A name can only lie inside its slot.
 """
 
 import hashlib
