@@ -30,9 +30,12 @@ def dumps(value) -> bytes:  # type: ignore[no-untyped-def]
         return _head(0, value) if value >= 0 else _head(1, -1 - value)
     if isinstance(value, float):
         # The board's floats are of 32 bits; what fits into them is written so.
-        single = struct.pack(">f", value)
-        if struct.unpack(">f", single)[0] == value:
-            return b"\xfa" + single
+        try:
+            single = struct.pack(">f", value)
+            if struct.unpack(">f", single)[0] == value:
+                return b"\xfa" + single
+        except OverflowError:
+            pass
         return b"\xfb" + struct.pack(">d", value)
     if isinstance(value, (bytes, bytearray)):
         return _head(2, len(value)) + bytes(value)

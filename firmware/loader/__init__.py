@@ -1,1 +1,1 @@
-"""What is in flash and stays: files, records, and the choice of the firmware that runs. Importing it loads nothing else."""
+"""What stays in flash: files, records, and the choice of the firmware that runs. Importing it loads nothing else."""

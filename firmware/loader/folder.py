@@ -1,6 +1,6 @@
 """A folder of the board's file system.
 
-Rules of this file: names below one folder, whole octets in and out. A file that is not there, or not to be read, is None;
+Rules of this file: names below one folder, octets in and out. A file that is not there, or cannot be read, is None;
 what cannot be written raises `OSError`, because whoever writes has to know.
 """
 

@@ -20,7 +20,7 @@ COMMAND, SLEEP, IDLE = b"\x03", b"\x01", b"\x02"
 
 
 class AteccError(Exception):
-    """The element did not answer, or refused: `status` is its own, 0xFF for an answer that is none, 0x100 for silence."""
+    """No answer, or a refusal: `status` is the element's; 0xFF is an answer that is none, 0x100 silence."""
 
     def __init__(self, status: int) -> None:
         super().__init__("status " + hex(status))
@@ -40,7 +40,7 @@ def crc16(data: bytes) -> bytes:
 
 
 class Atecc:
-    """One element. `bus` has `writeto(address, octets)` and `readfrom(address, count)`, which raise OSError (a NACK)."""
+    """One element. `bus` has `writeto(address, octets)` and `readfrom(address, count)`; a NACK is OSError."""
 
     def __init__(self, bus, pause_ms, address: int = ADDRESS) -> None:  # type: ignore[no-untyped-def]
         self._bus = bus

@@ -46,7 +46,7 @@ class Journal:
 
     def note(self, what: int, detail: int = 0) -> None:
         """One more event."""
-        self.events.append([self._next, what, min(detail, 0xFFFF), 0, 0])
+        self.events.append([self._next, what, max(min(detail, 0xFFFF), 0), 0, 0])
         self._next = self._next % NUMBERS + 1
         if len(self.events) > MOST:
             self.events.pop(0)

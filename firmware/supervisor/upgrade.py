@@ -1,9 +1,9 @@
 """A new firmware over the link: into the spare slot, checked whole, on trial from the next start.
 
-    image    "VFW1", mpy version, board, files 2; then for each file: name length, name, size 4, octets; big endian
+    image    "VFW1", mpy version, board, files 2; then each file: name length, name, size 4, octets; big endian
 
-Rules of this file: nothing that runs is touched, and a link that breaks leaves what was there. Blocks come in order; one
-that came before is answered and not written twice. A name can only lie inside its slot.
+Rules of this file: nothing that runs is touched, and a link that breaks leaves what was there. Blocks come in order;
+one that came before is answered and not written twice. A name can only lie inside its slot.
 """
 
 import hashlib
@@ -34,7 +34,8 @@ class Upgrade:
         self._size = 0
         self._sha256 = b""
         self._running = None
-        self.stage = IDLE
+        # A supervisor that has started anew on trial still answers an UPGRADE_END whose first answer was lost.
+        self.stage = WRITTEN if trial.on_trial else IDLE
         self.wanted = 0
 
     def begin(self, size: int, sha256: bytes) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+
 from supervisor import policy
 from supervisor.policy import Policy
 
