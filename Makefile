@@ -109,7 +109,7 @@ dist/firmware/SHA256SUMS: $(FIRMWARE_SOURCES)
 
 .PHONY: firmware-sim
 firmware-sim: $(FIRMWARE_PY) dist/firmware/SHA256SUMS ## Boot the RP2040's image in an emulator: hello, beats, secure element, relay, watchdog
-	@$(PY) -m tests.firmware.sim $(ARGS)
+	@$(PY) -m tests.firmware.sim.run $(ARGS)
 
 .PHONY: ci-full
 ci-full: ci firmware-check firmware-sim ## What CI runs, and the firmware: built twice, then run in the emulator (as root)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.uf2 import compile as compiling
-from firmware.uf2 import debian, sources, sums, uf2
+from firmware.uf2 import debian, pypi, sources, sums, uf2
 from firmware.uf2.boards import BOARDS, Board
 from firmware.uf2.errors import ImageError
 from firmware.uf2.stage import prepare
@@ -73,7 +73,8 @@ def make(plan: Plan, inside: debian.Debian, name: str) -> dict[str, Path]:
         BuildError: by whose fault it is.
     """
     with step(inside.tell, f"{name}: the tree to build in"):
-        stage = prepare(inside, name, plan.cache / "sources", plan.tree, plan.version)
+        senml = pypi.ensure(plan.cache, pypi.FROZEN)
+        stage = prepare(inside, name, plan.cache / "sources", senml, plan.tree, plan.version)
     compiling.cross_compiler(stage, plan.epoch, plan.version)
     made = {board.file: compiling.image(stage, board, plan.epoch, plan.version) for board in BOARDS}
     for board in BOARDS:

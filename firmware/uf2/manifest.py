@@ -42,17 +42,18 @@ def release_module(version: str, board: Board) -> str:
     )
 
 
-def board_manifest(tree: str, generated: str, board: Board) -> str:
+def board_manifest(tree: str, generated: str, senml: str, board: Board) -> str:
     """The whole manifest of one board.
 
     Args:
         tree: where our tree is, as the build sees it; holds `firmware/` and `appliance/wire/`.
         generated: the folder with the module `release`.
+        senml: the folder with the package `senml`.
     """
     return (
         'freeze("$(PORT_DIR)/modules", ("_boot.py", "rp2.py"))\n'
         'include("$(MPY_DIR)/extmod/asyncio")\n'
-        f'include("{tree}/firmware/manifest.py")\n'
+        f'include("{tree}/firmware/manifest.py", senml="{senml}")\n'
         f'module("{RELEASE_MODULE}", base_path="{generated}")\n'
         f'freeze("{tree}/firmware/board/{board.name}")\n'
     )

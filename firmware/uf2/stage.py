@@ -66,12 +66,13 @@ def _unpack(archive: Path, target: Path) -> None:
     scratch.rmdir()
 
 
-def prepare(debian: Debian, name: str, archives: Path, tree: Path, version: str) -> Stage:
+def prepare(debian: Debian, name: str, archives: Path, senml: Path, tree: Path, version: str) -> Stage:
     """Make the folder of one build.
 
     Args:
         name: of the folder; two builds of a comparison have two.
         archives: where the source archives are, checked.
+        senml: where the package `senml` is.
         tree: the root of our tree.
         version: the product's.
 
@@ -96,12 +97,15 @@ def prepare(debian: Debian, name: str, archives: Path, tree: Path, version: str)
             shutil.copyfile(tree / part, target)
         else:
             shutil.copytree(tree / part, target, ignore=_NOT_OURS)
+    shutil.copytree(senml / "senml", stage.folder / "senml/senml", ignore=_NOT_OURS)
     for board in BOARDS:
         if not (tree / "firmware/board" / board.name).is_dir():
             raise HostError(f"{tree / 'firmware/board' / board.name} is not there; each board has its folder")
         generated = stage.manifest(board.name).parent
         generated.mkdir(parents=True)
         (generated / manifest.RELEASE_MODULE).write_text(manifest.release_module(version, board), encoding="utf-8")
-        seen = debian.seen(stage.folder / "tree"), debian.seen(generated)
-        stage.manifest(board.name).write_text(manifest.board_manifest(*seen, board), encoding="utf-8")
+        places = ("tree", f"generated/{board.name}", "senml")
+        ours, made, library = (debian.seen(stage.folder / place) for place in places)
+        text = manifest.board_manifest(ours, made, library, board)
+        stage.manifest(board.name).write_text(text, encoding="utf-8")
     return stage

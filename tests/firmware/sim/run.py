@@ -18,10 +18,11 @@ from pathlib import Path
 from appliance.wire.mcu_link import LinkError
 from firmware.uf2.boards import BOARDS
 from firmware.uf2.build import TREE, checked
-from firmware.uf2.errors import ImageError
+from firmware.uf2.errors import HostError, ImageError
+from firmware.uf2.pypi import ensure
 from tests.conformance.debian13 import cache
-from tests.firmware.sim.packages import PackagesError, ensure
 
+EMULATOR = Path(__file__).with_name("emulator.txt")
 BOARD = next(board for board in BOARDS if board.name == "rp2040")
 
 
@@ -39,8 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"firmware-sim: {error}\nmake firmware makes {BOARD.file}", file=sys.stderr)
         return 2
     try:
-        sys.path.append(str(ensure(cache() / "firmware")))
-    except PackagesError as error:
+        sys.path.append(str(ensure(cache() / "firmware", EMULATOR)))
+    except HostError as error:
         print(f"firmware-sim: {error}", file=sys.stderr)
         return 4
     # Only now can they be imported: they need the emulator, which the tree's own environment does not have.

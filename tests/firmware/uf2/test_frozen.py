@@ -41,10 +41,10 @@ def test_anything_else_is_refused(version: str) -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_a_board_freezes_our_modules_its_own_folder_and_nothing_from_outside(board: Board) -> None:
-    text = board_manifest("/tree", "/generated", board)
+    text = board_manifest("/tree", "/generated", "/senml", board)
     called = {node.func.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)}  # type: ignore[attr-defined]
     assert called == {"freeze", "include", "module"}
-    assert 'include("/tree/firmware/manifest.py")' in text
+    assert 'include("/tree/firmware/manifest.py", senml="/senml")' in text
     assert f'freeze("/tree/firmware/board/{board.name}")' in text
 
 
