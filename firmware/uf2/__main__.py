@@ -6,6 +6,7 @@ Rules of this file: arguments, exit codes and what is told; each command's work 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def tell(text: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    # A build that is ended takes the compiler that it started with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     args = build_parser().parse_args(argv)
     plan = Plan(args.cache.resolve(), args.out.resolve(), tree_version(), tree_epoch(), args.tree.resolve())
     try:

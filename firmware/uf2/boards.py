@@ -22,8 +22,13 @@ class Board:
 
     @property
     def file(self) -> str:
-        """The file that a release has for this board."""
+        """The flash image that a release has for this board."""
         return f"vedette-supervisor-{self.name}.uf2"
+
+    @property
+    def upgrade(self) -> str:
+        """The upgrade over the link that a release has for this board."""
+        return f"vedette-supervisor-{self.name}.vfw"
 
 
 # UF2 family ids: RP2350 in Arm secure state, and RP2040 (pico-sdk, boot/uf2.h).

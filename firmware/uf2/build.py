@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.wire import mcu_words
 from firmware.uf2 import compile as compiling
-from firmware.uf2 import debian, pypi, sources, sums, uf2
+from firmware.uf2 import debian, pypi, sources, sums, uf2, upgrade
 from firmware.uf2.boards import BOARDS, Board
 from firmware.uf2.errors import ImageError
 from firmware.uf2.stage import prepare
@@ -67,7 +68,7 @@ def checked(file: Path, board: Board) -> uf2.Image:
 
 
 def make(plan: Plan, inside: debian.Debian, name: str) -> dict[str, Path]:
-    """One build of all boards, in a folder of its own; the file of each board by the name that a release gives it.
+    """One build of all boards, in a folder of its own; each file by the name that a release gives it.
 
     Raises:
         BuildError: by whose fault it is.
@@ -76,10 +77,14 @@ def make(plan: Plan, inside: debian.Debian, name: str) -> dict[str, Path]:
         senml = pypi.ensure(plan.cache, pypi.FROZEN)
         stage = prepare(inside, name, plan.cache / "sources", senml, plan.tree, plan.version)
     compiling.cross_compiler(stage, plan.epoch, plan.version)
-    made = {board.file: compiling.image(stage, board, plan.epoch, plan.version) for board in BOARDS}
+    made = {}
     for board in BOARDS:
+        made[board.file] = compiling.image(stage, board, plan.epoch, plan.version)
         image = checked(made[board.file], board)
         inside.tell(f"{board.name}: {len(image.code)} of {board.code_bytes} octets of flash for code")
+        files = compiling.slot_files(stage, board, plan.epoch, plan.version)
+        made[board.upgrade] = stage.folder / board.upgrade
+        made[board.upgrade].write_bytes(upgrade.pack(mcu_words.BOARDS.index(board.name), files))
     return made
 
 

@@ -51,9 +51,23 @@ class Stage:
         """In place of micropython-lib, which Debian does not have: a folder without a package in it."""
         return self.folder / "micropython-lib"
 
+    @property
+    def tree(self) -> Path:
+        """Our tree, as far as it is frozen."""
+        return self.folder / "tree"
+
+    @property
+    def libraries(self) -> Path:
+        """What is frozen and comes from PyPI."""
+        return self.folder / "libraries"
+
+    def generated(self, board: str) -> Path:
+        """What the build writes for one board: its module `release` and its manifest."""
+        return self.folder / "generated" / board
+
     def manifest(self, board: str) -> Path:
         """The manifest of one board."""
-        return self.folder / "generated" / board / "manifest.py"
+        return self.generated(board) / "manifest.py"
 
 
 def _unpack(archive: Path, target: Path) -> None:
@@ -91,21 +105,20 @@ def prepare(debian: Debian, name: str, archives: Path, senml: Path, tree: Path, 
     stage.library.mkdir()
     (stage.library / "README.md").write_text("Nothing is taken from micropython-lib.\n", encoding="ascii")
     for part in OURS:
-        target = stage.folder / "tree" / part
+        target = stage.tree / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if (tree / part).is_file():
             shutil.copyfile(tree / part, target)
         else:
             shutil.copytree(tree / part, target, ignore=_NOT_OURS)
-    shutil.copytree(senml / "senml", stage.folder / "senml/senml", ignore=_NOT_OURS)
+    shutil.copytree(senml / "senml", stage.libraries / "senml", ignore=_NOT_OURS)
     for board in BOARDS:
         if not (tree / "firmware/board" / board.name).is_dir():
             raise HostError(f"{tree / 'firmware/board' / board.name} is not there; each board has its folder")
-        generated = stage.manifest(board.name).parent
+        generated = stage.generated(board.name)
         generated.mkdir(parents=True)
         (generated / manifest.RELEASE_MODULE).write_text(manifest.release_module(version, board), encoding="utf-8")
-        places = ("tree", f"generated/{board.name}", "senml")
-        ours, made, library = (debian.seen(stage.folder / place) for place in places)
-        text = manifest.board_manifest(ours, made, library, board)
+        ours, made, libraries = (debian.seen(folder) for folder in (stage.tree, generated, stage.libraries))
+        text = manifest.board_manifest(ours, made, libraries, board)
         stage.manifest(board.name).write_text(text, encoding="utf-8")
     return stage

@@ -74,4 +74,10 @@ def test_after_sleep_it_must_be_woken_again(woken: SecureElement) -> None:
 def test_any_octets_are_answered_or_left(written: bytes) -> None:
     chip = SecureElement()
     chip.connect(0, is_read=False)
-    assert len(asked(chip, written, 40)) == 40
+    chip.connect(ADDRESS, is_read=False)
+    for octet in written:
+        assert chip.write(octet)
+    chip.stop()
+    assert chip.awake is (written[:1] not in (b"\x01", b"\x02"))
+    assert chip.connect(ADDRESS, is_read=True) is chip.awake
+    assert all(0 <= chip.read() <= 255 for _ in range(40))
