@@ -128,6 +128,15 @@ def secure_element(bench: Bench) -> str:
     return f"revision {answer.data.hex()}"
 
 
+def measurements(bench: Bench) -> str:
+    """Its measurements come as SenML."""
+    kind, answer = bench.host.ask(mcu_words.MEASURE)
+    holds(kind == mcu_words.MEASUREMENTS, f"it was answered with {kind:#x}: {answer}")
+    names = [name for name in (b"supply", b"temperature", b"uptime", b"boots") if name in answer.data]
+    holds(len(names) == 4, f"only {names} are in {answer.data.hex()}")
+    return f"{len(answer.data)} octets of CBOR with {b', '.join(names).decode()}"
+
+
 def own_watchdog(bench: Bench) -> str:
     """When the firmware hangs, its own watchdog starts it again, and the host keeps its power."""
     bench.beat()
@@ -166,6 +175,7 @@ CLAIMS: tuple[Callable[[Bench], str], ...] = (
     beats,
     forged,
     secure_element,
+    measurements,
     own_watchdog,
     beats_stop,
     reason,
