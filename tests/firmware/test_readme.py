@@ -1,4 +1,4 @@
-"""The README's states and times are made from the policy and compared. Run as `python -m tests.firmware.test_readme` to write.
+"""The README's states and times are made from the policy and compared; run as a module (`-m`), this writes them.
 
 Also here: what the firmware's files may import, and how long they may be.
 """
@@ -30,11 +30,20 @@ TIMES = {
     "HOLD_MS": "at most of a HOLD",
     "STEADY_MS": "of beats until failures are forgotten and a firmware on trial is good",
 }
+
+FOLDERS = ("supervisor", "loader", "lib", "board")
+SOURCES = [path for folder in FOLDERS for path in sorted((FIRMWARE / folder).rglob("*.py"))]
 MICROPYTHON_HAS = {"os", "struct", "hashlib", "binascii", "collections", "sys"}
 BOARD_HAS = MICROPYTHON_HAS | {"machine", "micropython", "time", "gc"}
-SOURCES = [
-    path for folder in ("supervisor", "loader", "lib", "board") for path in sorted((FIRMWARE / folder).rglob("*.py"))
-]
+WIRE = {"appliance.wire.mcu_link", "appliance.wire.mcu_words"}
+LOADER = {"loader.records", "loader.trial", "loader.folder"}
+ALLOWED = {
+    "supervisor": MICROPYTHON_HAS | WIRE | {"senml", "loader.trial"},
+    "loader": MICROPYTHON_HAS,
+    "lib": MICROPYTHON_HAS,
+    "board": BOARD_HAS | LOADER | {"board", "start", "pins", "release", "supervisor.loop"},
+}
+SEE_ALL_PARTS = ("loop.py", "commands.py")
 
 
 def states() -> str:
@@ -44,20 +53,21 @@ def states() -> str:
         if event not in (policy.UNPAIRED, policy.BEGIN, policy.BEGIN_UNPAIRED) and state != after:
             arrows.setdefault((state, after), []).append(policy.EVENTS[event])
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> BOOT: start", "    [*] --> LOCKOUT: start, unpaired"]
-    lines += [
-        f"    {NAMES[state]} --> {NAMES[after]}: {', '.join(events)}" for (state, after), events in arrows.items()
-    ]
+    for (state, after), events in arrows.items():
+        lines.append(f"    {NAMES[state]} --> {NAMES[after]}: {', '.join(events)}")
     return "\n".join([*lines, "```"])
 
 
 def times() -> str:
     """The times, in seconds."""
-    return "\n".join(f"| {getattr(policy, name) // 1000} s | {what} |" for name, what in TIMES.items())
+    rows = [f"| {getattr(policy, name) // 1000} s | {what} |" for name, what in TIMES.items()]
+    return "\n".join(["| time | what |", "| --- | --- |", *rows])
 
 
 def rendered(text: str) -> str:
     """The text with both blocks made anew."""
-    return BLOCK.sub(lambda match: f"<!-- {match[1]} -->\n{globals()[match[1]]()}\n<!-- end -->", text)
+    blocks = {"states": states, "times": times}
+    return BLOCK.sub(lambda match: f"<!-- {match[1]} -->\n{blocks[match[1]]()}\n<!-- end -->", text)
 
 
 def test_states_and_times_in_the_readme_are_those_of_the_policy() -> None:
@@ -72,30 +82,17 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names |= (
-                {node.module or ""}
-                if node.module != "appliance.wire"
-                else {f"appliance.wire.{a.name}" for a in node.names}
-            )
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inside & WIRE or {node.module or ""}
     return names
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(FIRMWARE)))
 def test_a_file_is_at_most_200_lines_and_imports_what_the_board_has(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 200
-    part = path.relative_to(FIRMWARE).parts[0]
-    wire = {"appliance.wire.mcu_link", "appliance.wire.mcu_words"}
-    allowed = {
-        "supervisor": MICROPYTHON_HAS | wire | {"senml", "loader.trial"},
-        "loader": MICROPYTHON_HAS,
-        "lib": MICROPYTHON_HAS,
-        "board": BOARD_HAS
-        | {"board", "start", "pins", "release", "supervisor.loop", "loader.records", "loader.trial", "loader.folder"},
-    }[part]
-    if path.name in ("loop.py", "commands.py"):
-        allowed = (
-            allowed | {f"supervisor.{name.stem}" for name in (FIRMWARE / "supervisor").glob("*.py")} | {"supervisor"}
-        )
+    allowed = ALLOWED[path.relative_to(FIRMWARE).parts[0]]
+    if path.name in SEE_ALL_PARTS:
+        allowed = allowed | {f"supervisor.{name.stem}" for name in SOURCES} | {"supervisor"}
     assert imported(path) <= allowed
 
 
