@@ -119,13 +119,10 @@ class Policy:
 
     def happen(self, event: int) -> "tuple[int, ...]":
         """What is to be done about it; `()` when it is nothing in this state."""
-        if event == ASK_HOLD:
-            return ()  # `hold` alone knows how long, and whether
-        if event == PAIRED:
-            self.is_paired = True
-        elif event == UNPAIRED:
-            self.is_paired = False
-        if not self.is_paired and BEAT <= event <= ASK_DRAIN:
+        if event in (PAIRED, UNPAIRED):
+            self.is_paired = event == PAIRED
+        # `hold` alone knows how long, and whether.
+        if event == ASK_HOLD or (not self.is_paired and BEAT <= event <= ASK_DRAIN):
             return ()
         if event in (ASK_CYCLE, ASK_DRAIN) and not self.may_cycle():
             return ()

@@ -105,11 +105,14 @@ def test_only_a_minute_of_beats_forgets_failures() -> None:
 def test_a_steady_minute_is_broken_by_a_warning() -> None:
     one = begun(2)
     one.happen(policy.BEAT)
-    beat_for(one, policy.STEADY_MS - 2000)
+    beat_for(one, 30_000)
     one.tick(policy.BEAT_MS)
+    assert one.state == policy.WARN
     one.happen(policy.BEAT)
     beat_for(one, policy.STEADY_MS - 1000)
     assert one.boots == 2
+    beat_for(one, 1000)
+    assert one.boots == 0
 
 
 def test_a_hold_is_capped_and_ends_in_the_time_of_a_boot() -> None:
