@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.wire import mcu_words
+from firmware import vfw
 from firmware.uf2 import compile as compiling
-from firmware.uf2 import debian, pypi, sources, sums, uf2, upgrade
+from firmware.uf2 import debian, pypi, sources, sums, uf2
 from firmware.uf2.boards import BOARDS, Board
 from firmware.uf2.errors import ImageError
 from firmware.uf2.stage import prepare
@@ -84,7 +85,7 @@ def make(plan: Plan, inside: debian.Debian, name: str) -> dict[str, Path]:
         inside.tell(f"{board.name}: {len(image.code)} of {board.code_bytes} octets of flash for code")
         files = compiling.slot_files(stage, board, plan.epoch, plan.version)
         made[board.upgrade] = stage.folder / board.upgrade
-        made[board.upgrade].write_bytes(upgrade.pack(mcu_words.BOARDS.index(board.name), files))
+        made[board.upgrade].write_bytes(vfw.pack(mcu_words.BOARDS.index(board.name), files))
     return made
 
 

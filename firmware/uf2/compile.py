@@ -10,7 +10,8 @@ import os
 import shlex
 from pathlib import Path
 
-from firmware.uf2 import manifest, upgrade
+from firmware import vfw
+from firmware.uf2 import manifest
 from firmware.uf2.boards import Board
 from firmware.uf2.sources import MICROPYTHON_TAG
 from firmware.uf2.stage import Stage
@@ -72,20 +73,22 @@ def image(stage: Stage, board: Board, epoch: int, version: str) -> Path:
 
 
 def slot_files(stage: Stage, board: Board, epoch: int, version: str) -> dict[str, bytes]:
-    """The bytecode of what an upgrade holds: name in the slot -> octets.
+    """The bytecode of what an upgrade over the link holds: name in the slot -> octets.
 
     Raises:
         StepError: it did not compile.
     """
     debian = stage.debian
     target = stage.folder / f"slot-{board.name}"
-    sources = upgrade.modules(stage.tree, stage.generated(board.name), stage.libraries)
+    sources = vfw.sources(manifest.numbers(version), board.name)
     lines = []
-    for name, source in sources.items():
+    for name, octets in sorted(sources.items()):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        lines.append(shlex.join(["-s", f"{name}.py", "-o", f"{debian.seen(target / name)}.mpy", debian.seen(source)]))
+        (target / name).write_bytes(octets)
+        lines.append(shlex.join(["-s", name, name]))
     (target / "arguments").write_text("\n".join(lines) + "\n", encoding="utf-8")
     every = ("xargs", "-a", "arguments", "-L", "1", debian.seen(stage.cross_compiler))
     log = stage.logs / f"{board.name}-slot"
     debian.run(f"{board.name}: upgrade", target, *every, environment=environment(epoch, version), log=log)
-    return {f"{name}.mpy": (target / f"{name}.mpy").read_bytes() for name in sources}
+    compiled = [name.removesuffix(".py") + ".mpy" for name in sources]
+    return {name: (target / name).read_bytes() for name in compiled}

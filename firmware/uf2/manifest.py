@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from firmware import vfw
 from firmware.uf2.boards import Board
 from firmware.uf2.errors import HostError
 
@@ -28,18 +29,13 @@ def numbers(version: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-def release_module(version: str, board: Board) -> str:
-    """The source of the frozen module `release`.
+def release_module(version: str, board: Board) -> bytes:
+    """The source of the frozen module `release`, the same that an upgrade over the link brings.
 
     Raises:
         HostError: the version is not one.
     """
-    return (
-        '"""Made by the build: which release of the supervisor this is, and for which board."""\n\n'
-        f"VERSION = {version!r}\n"
-        f"NUMBERS = {numbers(version)!r}\n"
-        f"BOARD = {board.name!r}\n"
-    )
+    return vfw.sources(numbers(version), board.name)[RELEASE_MODULE]
 
 
 def board_manifest(tree: str, generated: str, senml: str, board: Board) -> str:

@@ -117,7 +117,7 @@ def prepare(debian: Debian, name: str, archives: Path, senml: Path, tree: Path, 
             raise HostError(f"{tree / 'firmware/board' / board.name} is not there; each board has its folder")
         generated = stage.generated(board.name)
         generated.mkdir(parents=True)
-        (generated / manifest.RELEASE_MODULE).write_text(manifest.release_module(version, board), encoding="utf-8")
+        (generated / manifest.RELEASE_MODULE).write_bytes(manifest.release_module(version, board))
         ours, made, libraries = (debian.seen(folder) for folder in (stage.tree, generated, stage.libraries))
         text = manifest.board_manifest(ours, made, libraries, board)
         stage.manifest(board.name).write_text(text, encoding="utf-8")
