@@ -6,6 +6,7 @@ Rules of this file: claims and their limits. Each says what it saw; one that doe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ WATCHDOG_MS = 8_388
 FLASH_MS = 3_000
 """To erase and write a record."""
 INFO = 0x30
+RESTART_MS = 4_000
 
 
 class ClaimError(Exception):
@@ -48,6 +50,7 @@ class Bench:
     """The chip and all that is wired to it."""
 
     image: Image
+    upgrade: bytes = b""
     relay: list[tuple[str, float]] = field(default_factory=list)
     """Each state that the relay's pin took, and when."""
 
@@ -58,6 +61,7 @@ class Bench:
         self.emulator.attach(SECURE_BUS, self.element)
         self.emulator.watch(RELAY_PIN, lambda state, at_ms: self.relay.append((state, at_ms)))
         self.host = Host(self.emulator, UNPAIRED_KEY)
+        self.block_bytes = 0
 
     def beat(self) -> Any:
         """A beat of a host that is well; the STATUS that answers it."""
@@ -81,8 +85,9 @@ def hello(bench: Bench) -> str:
     holds(bench.relay and bench.relay[-1][0] == "HIGH", f"the relay's pin was {bench.relay}")
     holds(mcu_words.BOARDS[welcome.board] == "rp2040", f"board {welcome.board} came")
     holds(welcome.flags & mcu_words.UNPAIRED, f"flags {welcome.flags:#x}: it is new and says that it is paired")
-    firmware = f"{welcome.firmware_major}.{welcome.firmware_minor}.{welcome.firmware_patch}"
-    return f"firmware {firmware}, words {welcome.version}; the host had power after {bench.relay[-1][1]:.1f} ms"
+    bench.block_bytes = welcome.block_bytes
+    powered_ms = bench.relay[-1][1]
+    return f"firmware {firmware_of(welcome)}, words {welcome.version}; the host had power after {powered_ms:.1f} ms"
 
 
 def pairing(bench: Bench) -> str:
@@ -167,6 +172,29 @@ def reason(bench: Bench) -> str:
     holds(mcu_words.RESETS[welcome.reset] == "beats-stopped", f"it says {mcu_words.RESETS[welcome.reset]}")
     holds(welcome.boots == 1, f"it counts {welcome.boots} failures")
     return f"{mcu_words.RESETS[welcome.reset]}, failures in a row: {welcome.boots}"
+
+
+def upgraded(bench: Bench) -> str:
+    """A firmware comes over the link, and runs on trial after a restart in which the host keeps its power."""
+    cuts, resets = bench.cut(), len(bench.emulator.resets_ms)
+    sha256 = hashlib.sha256(bench.upgrade).digest()
+    _, answer = bench.host.ask(mcu_words.UPGRADE_BEGIN, len(bench.upgrade), 0, 0, 1, sha256, within_ms=FLASH_MS)
+    for at in range(0, len(bench.upgrade), bench.block_bytes):
+        holds(answer.wanted == at, f"block {at}: {answer} came")
+        block = bench.upgrade[at : at + bench.block_bytes]
+        _, answer = bench.host.ask(mcu_words.UPGRADE_BLOCK, at, block, within_ms=FLASH_MS)
+    _, answer = bench.host.ask(mcu_words.UPGRADE_END, within_ms=10 * FLASH_MS)
+    holds(mcu_words.STAGES[answer.stage] == "written", f"it ended with {answer}")
+    bench.emulator.run_until(lambda: len(bench.emulator.resets_ms) > resets, RESTART_MS, "the restart")
+    welcome = bench.host.greet(BOOT_MS)
+    holds(welcome.flags & mcu_words.UPGRADE_ON_TRIAL, f"flags {welcome.flags:#x} say nothing of a trial")
+    holds(bench.cut() == cuts, f"the host lost its power: {bench.relay}")
+    return f"{len(bench.upgrade)} octets; firmware {firmware_of(welcome)} is on trial"
+
+
+def firmware_of(welcome: Any) -> str:
+    """The release that a board says it runs."""
+    return f"{welcome.firmware_major}.{welcome.firmware_minor}.{welcome.firmware_patch}"
 
 
 CLAIMS: tuple[Callable[[Bench], str], ...] = (
