@@ -49,21 +49,25 @@ bench: setup ## TLS handshakes, then throughput beside Suricata on the same pack
 	@$(PY) -m tests.bench.handshakes
 	@$(PY) -m tests.bench.bench $(ARGS)
 
-.PHONY: bench-enroll
-bench-enroll: setup ## A thousand boxes that enroll at once at one collector here: rate, p50, p99, CPU, memory; all must succeed
-	@$(PY) -m tests.bench.enroll_storm $(ARGS)
-
 .PHONY: bench-tls
 bench-tls: setup-test ## TLS handshakes in a second: a key in a file and one in a TPM, in full and resumed
 	@$(PY) -m tests.bench.handshakes $(ARGS)
+
+.PHONY: bench-enroll
+bench-enroll: setup ## A thousand boxes that enroll at once at one collector here: rate, p50, p99, CPU, memory; all must succeed
+	@$(PY) -m tests.bench.enroll_storm $(ARGS)
 
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data
 	@$(PY) -m tests.conformance.run $(ARGS)
 
 .PHONY: conformance-est
-conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
+conformance-est: setup-test ## EST with programs that are not ours (strongSwan, libest), in both roles; as root
 	@$(PY) -m tests.conformance.est $(ARGS)
+
+.PHONY: conformance-tls
+conformance-tls: setup-test ## Our TLS on Debian 13's OpenSSL: ML-KEM, resumption, a key in a TPM; as root
+	@$(PY) -m tests.conformance.tls $(ARGS)
 
 .PHONY: docs
 docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)

@@ -177,6 +177,11 @@ def _value(where: str, value: object, kind: Any, meta: Mapping[str, Any]) -> obj
     return value
 
 
+def mode_words(production: bool) -> str:
+    """What `production` means, in the words of the page, the listing and the command line."""
+    return "production: keys in hardware only" if production else "trial: keys in software are taken too"
+
+
 def parse_listen(text: str) -> tuple[str, int]:
     """`HOST:PORT` (an IPv6 address in brackets); port 0 lets the system choose.
 
@@ -194,13 +199,15 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def write_config(directory: Path, *, names: tuple[str, ...], listen: str) -> None:
+def write_config(directory: Path, *, names: tuple[str, ...], listen: str, production: bool = False) -> None:
     """Write a documented file for a new collector: what `init` was told is set, all else is there as a comment.
 
     Raises:
         EnvironmentFault: the disk or its permissions refuse.
     """
-    given = {("collector", "names"): names, ("ingest", "listen"): listen}
+    given: dict[tuple[str, str], object] = {("collector", "names"): names, ("ingest", "listen"): listen}
+    if production:
+        given["collector", "production"] = True
     lines = ["# The collector's configuration. Every key is optional; what is commented out is the default.", ""]
     for name, section in SECTIONS.items():
         lines += [f"# {(section.__doc__ or '').strip()}", f"[{name}]"]

@@ -164,7 +164,7 @@ class Loop:
     def write_config(self, ca_pin: str, token: str) -> None:
         """The sensor's configuration file."""
         rules = json.dumps([str(path) for path in self._rules])
-        identity = f'[identity]\nkey_store = "tpm"\ntcti = "{self._tpm.tcti}"\n' if self._tpm is not None else ""
+        place = 'key_store = "software"' if self._tpm is None else f'key_store = "tpm"\ntcti = "{self._tpm.tcti}"'
         self.config.write_text(
             f"""\
 [sensor]
@@ -176,7 +176,8 @@ urls = ["https://127.0.0.1:{self.ingest_port}"]
 ca_pin = "{ca_pin}"
 token = "{token}"
 
-{identity}
+[identity]
+{place}
 [capture]
 {self._capture}
 

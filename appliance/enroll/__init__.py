@@ -2,9 +2,12 @@
 
 from appliance.enroll.client import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.enroll.errors import (
+    EnrollmentPendingError,
     EnrollmentRefusedError,
     IssuedWrongError,
     TokenExpiredError,
+    TokenOtherTpmError,
+    TokenRevokedError,
     TokenUnknownError,
     TokenUsedError,
     WrongPinError,
@@ -15,6 +18,7 @@ from appliance.enroll.schedule import RenewalState, RenewalStatus
 
 __all__ = [
     "Enrolled",
+    "EnrollmentPendingError",
     "EnrollmentPlan",
     "EnrollmentRefusedError",
     "IssuedWrongError",
@@ -23,6 +27,8 @@ __all__ = [
     "RenewalStatus",
     "Renewer",
     "TokenExpiredError",
+    "TokenOtherTpmError",
+    "TokenRevokedError",
     "TokenUnknownError",
     "TokenUsedError",
     "WrongPinError",

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from appliance.clock import Clock
 from appliance.enroll.asking import ask, certificates_of
-from appliance.enroll.csr import certificate_request
+from appliance.enroll.csr import renewal_request
 from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import (
@@ -182,7 +182,8 @@ def _ask_for(
     Raises:
         IssuedWrongError: what came is not for this key, under this CA, in this sensor's name, and in date.
     """
-    request_der = certificate_request(signer)
+    present = parse_pem(str(identity.certificate_path), read_small(identity.certificate_path))[0]
+    request_der = renewal_request(signer, present)
     url, answer = _at_any(plan, lambda url: _ask_at(url, plan, identity, request_der, clock, on_step), on_step)
     came = certificates_of(url, answer)
     trusted = parse_pem(str(identity.ca_path), read_small(identity.ca_path))

@@ -108,9 +108,14 @@ class HttpsConnection:
         proxy: Proxy | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         resumption: Resumption | None = None,
+        accept: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        """With `resumption`, which must be where `context` is from, TLS resumes; without, every handshake is full."""
+        """With `resumption`, which must be where `context` is from, TLS resumes; without, every handshake is full.
+
+        `accept` is given the server's certificate (DER) before anything is sent, and may raise `LinkError`.
+        """
         self.url = url
+        self._accept = accept
         self._context = context
         self._timeout_s = timeout_s
         self._proxy = proxy
@@ -198,6 +203,8 @@ class HttpsConnection:
             raise named(exc, str(self.url)) from exc
 
     def _body(self, response: http.client.HTTPResponse, most: int) -> bytes:
+        if self._resumption is not None and response.length is None and not response.chunked:
+            raise AnswerInvalidError(f"{self.url}: an answer that does not say how long it is came")
         self._deadline.start(self._timeout_s)
         parts: list[bytes] = []
         size = 0
@@ -237,6 +244,11 @@ class HttpsConnection:
             secure = self._context.wrap_socket(plain, server_hostname=self.url.host, session=session)
         except OSError:
             plain.close()
+            raise
+        try:
+            self._accept(secure.getpeercert(binary_form=True) or b"")
+        except LinkError:
+            secure.close()
             raise
         connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=self._timeout_s)
         connection.auto_open = 0

@@ -5,6 +5,13 @@ does.
     open             enroll               (cannot be)             new certificate, same record
     used             TOKEN_USED           the same certificate    TOKEN_USED
     expired          TOKEN_EXPIRED        the same certificate    TOKEN_EXPIRED
+    revoked          TOKEN_REVOKED        (cannot be)             TOKEN_REVOKED
+
+A token that goes on with a sensor's record (the operator's yes after a reset, a new disk, a new box) takes a new key
+for that sensor: its id, its site and its history stay, its other keys end at once, and a revocation or a quarantine,
+which were about those, is lifted. A key that is the sensor's already follows the table; another's is KEY_TAKEN.
+
+A token that is for one TPM enrolls no other and no key outside one (TOKEN_OTHER_TPM), and stays open.
 
 Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
 so a power cut leaves all of it or none. The same key may ask again (its answer may have been lost) and gets the same
@@ -49,15 +56,16 @@ class Enrollment:
         """The certificate (DER) for a key that comes with a token.
 
         Raises:
-            RefusedError: the token is unknown, used or expired, or the key may not come in.
+            RefusedError: the token is unknown, used, revoked, expired or for a TPM, or the key may not come in.
             StoreError: the store failed; nothing happened, the sensor may ask again.
         """
         with self.control.transaction() as connection:
             found = tokens.check(connection, token.token_id, token.secret)
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
-            name, record, known = owner_of(connection, key)
-            assurance = SOFTWARE if record is None else record.assurance
+            check_ek(found, None)
+            name, record, known = owner_for(connection, found, key)
+            assurance = SOFTWARE if record is None or known is None else record.assurance
             if self.production and assurance == SOFTWARE:
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
             if found.used_by == name and known is not None and in_date(known, now_ns):
@@ -106,8 +114,24 @@ class Enrollment:
             f"token {token.token_id}, {token.tenant}/{token.site}, assurance {made.assurance},"
             f" until {format_clock(made.not_after_ns)}, from {address}"
         )
+        if token.for_sensor is not None:
+            detail += _go_on(connection, token, made, sensor_id(spki_der(key)), now_ns)
         audit.record(connection, now_ns, _ACTOR, action, made.sensor_id, detail)
         return made
+
+
+def _go_on(
+    connection: sqlite3.Connection, token: TokenRecord, made: SensorCertificate, key_id: str, now_ns: int
+) -> str:
+    """The record goes on with this key and no other; says in words what that changed and who allowed it."""
+    ended = keys.end_others(connection, made.sensor_id, key_id, now_ns)
+    lifted = sensors.readmit(connection, made.sensor_id, made.assurance)
+    words = [f"; goes on with key {key_id}, allowed by {token.made_by or 'operator'}"]
+    if ended:
+        words.append(f"ended {', '.join(ended)}")
+    if lifted:
+        words.append(f"lifted {' and '.join(lifted)}")
+    return "; ".join(words)
 
 
 class Owner(NamedTuple):
@@ -137,17 +161,42 @@ def owner_of(connection: sqlite3.Connection, key: EllipticCurvePublicKey) -> Own
     return Owner(name, record, known)
 
 
+def owner_for(connection: sqlite3.Connection, token: TokenRecord, key: EllipticCurvePublicKey) -> Owner:
+    """The sensor that a key is to belong to, coming with this token: a new key is the token's sensor's, if it has one.
+
+    Raises:
+        RefusedError: as `owner_of`; or the key is another sensor's than the token's.
+    """
+    key_id = sensor_id(spki_der(key))
+    known = keys.find(connection, key_id)
+    if token.for_sensor is None or (known is not None and known.sensor_id == token.for_sensor):
+        return owner_of(connection, key)
+    if known is not None:
+        raise refuse(SessionCode.KEY_TAKEN, f"the key {key_id}", f"a new key, or the one of {token.for_sensor}")
+    return Owner(token.for_sensor, sensors.find(connection, token.for_sensor), None)
+
+
 def in_date(key: KeyRecord, now_ns: int) -> bool:
     """Whether the newest certificate issued to the key may still be used."""
     return key.certificate is not None and now_ns < (key.not_after_ns or 0)
 
 
+def check_ek(token: TokenRecord, ek_sha256: bytes | None) -> None:
+    """Raises `RefusedError` when the token is for another TPM than the one that came; None: no TPM came."""
+    if token.ek_sha256 is not None and token.ek_sha256 != ek_sha256:
+        came = "a key that no TPM vouches for" if ek_sha256 is None else f"the TPM with EK {ek_sha256.hex()}"
+        raise refuse(SessionCode.TOKEN_OTHER_TPM, came, f"the TPM with EK {token.ek_sha256.hex()}")
+
+
 def check_open(token: TokenRecord, now_ns: int) -> None:
-    """Raises `RefusedError` when the token is used or expired."""
+    """Raises `RefusedError` when the token is used, revoked or expired."""
     state = token.state(now_ns)
     if state == "used":
         came = f"token {token.token_id}, used by {token.used_by} at {format_clock(token.used_ns or 0)}"
         raise refuse(SessionCode.TOKEN_USED, came, "a token that no other key has used")
+    if state == "revoked":
+        came = f"token {token.token_id}, revoked at {format_clock(token.revoked_ns or 0)}"
+        raise refuse(SessionCode.TOKEN_REVOKED, came, "a token that is open")
     if state == "expired":
         came = f"token {token.token_id}, expired at {format_clock(token.expires_ns)}"
         raise refuse(SessionCode.TOKEN_EXPIRED, came, f"a token that is open at {format_clock(now_ns)}")

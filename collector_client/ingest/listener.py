@@ -103,12 +103,12 @@ class Listener:
         self,
         server: GuardedServer,
         connections: Connections,
-        context: ssl.SSLContext,
+        context: Callable[[], ssl.SSLContext],
         *,
         handshake_s: float,
         refused: Callable[[str, str], None],
     ) -> None:
-        """`refused` is told network and reason of each connection that was not let in."""
+        """`context` is asked for each connection; `refused` hears network and reason of each that was not let in."""
         self._server = server
         self._connections = connections
         self._context = context
@@ -206,7 +206,7 @@ class Listener:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
                 accepted,
-                ssl=self._context,
+                ssl=self._context(),
                 ssl_handshake_timeout=self._handshake_s,
                 ssl_shutdown_timeout=_GOODBYE_S,
             )

@@ -29,14 +29,16 @@ from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
-from collector_client.ingest.listening import TICKETS_S, ListeningContext
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
 from collector_client.ingest.revocation import Revocation
+from collector_client.ingest.tickets import TICKETS_S, TicketContexts
+from collector_client.ingest.timekeeper import Timekeeper
 from collector_client.pki import PKI_NAME, Authority, TpmTrust
+from collector_client.pki.time_signer import TimeSigner
 from collector_client.store import BatchToStore, Control, Writer, keys, sensors, tokens
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
@@ -71,7 +73,7 @@ class Ingest:
             StoreError: the store cannot be opened, or another process writes into it.
         """
         self._renew_server()
-        context = ListeningContext(self._authority.server_context)
+        contexts = TicketContexts(self._authority.server_context)
         async with contextlib.AsyncExitStack() as stack:
             limits = self._config.ingest
             self._connections = Connections(
@@ -92,12 +94,12 @@ class Ingest:
             listener = Listener(
                 self._server,
                 self._connections,
-                context,
+                lambda: contexts.in_use,
                 handshake_s=limits.handshake_timeout_s,
                 refused=self._refusals.connection,
             )
             address = await listener.open(*parse_listen(listen))
-            housekeeping = asyncio.create_task(self._keep_house(context, endpoint.desk))
+            housekeeping = asyncio.create_task(self._keep_house(contexts, endpoint.desk))
             try:
                 ready(address)
                 await stop.wait()
@@ -162,6 +164,7 @@ class Ingest:
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
+            timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
             quotas=Quotas(
                 sensor=Quota(config.quota.sensor_events_per_minute),
                 tenant=Quota(config.quota.tenant_events_per_minute),
@@ -192,10 +195,8 @@ class Ingest:
 
         return handle
 
-    async def _keep_house(self, context: ListeningContext, desk: Desk) -> None:
-        """Cut the idle and the revoked; sum up refusals; end the tickets of an hour; renew the server's certificate
-        long before it ends.
-        """
+    async def _keep_house(self, contexts: TicketContexts, desk: Desk) -> None:
+        """Cut the idle and the revoked; sum up refusals; end the tickets of an hour; renew the server's certificate."""
         renew_at_s = self._clock.monotonic_s() + TICKETS_S
         sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
         while True:
@@ -209,7 +210,7 @@ class Ingest:
                 renew_at_s = self._clock.monotonic_s() + TICKETS_S
                 try:
                     self._renew_server()
-                    context.renew()
+                    contexts.renew()
                 except CollectorError:
                     log.exception("the listener's certificate and tickets could not be renewed")
 

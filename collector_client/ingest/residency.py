@@ -9,8 +9,9 @@
 
 Rules of this file: a challenge belongs to one token and one claim, and any answer by that token uses it up, also a
 wrong one. ONE transaction ties token, EK, AK, LDevID, sensor record, certificate and audit row. A TPM that is enrolled
-with one tenant does not come in with another tenant's token. A key that proves itself ends the sensor's others, which
-prove nothing. Time and randomness are handed in.
+with one tenant does not come in with another tenant's token. One that is a sensor already brings a new key only by a
+token that goes on with that sensor's record, so that nobody becomes a second sensor, or loses its history, unasked. A
+key that proves itself ends the sensor's others, which prove nothing. Time and randomness are handed in.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from collector_client.attest import (
     parse_public,
     prove,
 )
-from collector_client.ingest.enrollment import Enrollment, Owner, check_open, in_date, owner_of
+from collector_client.ingest.enrollment import Enrollment, Owner, check_ek, check_open, in_date, owner_for
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.pki import CsrError, TpmTrust, read_csr_der
 from collector_client.pki.profile import datetime_of, spki_der
@@ -201,7 +202,8 @@ def _admit(
     connection: sqlite3.Connection, token: TokenRecord, key: EllipticCurvePublicKey, ek_sha256: bytes, now_ns: int
 ) -> Owner:
     """Whether token, key and TPM go together; gives whose the key is."""
-    owner = owner_of(connection, key)
+    check_ek(token, ek_sha256)
+    owner = owner_for(connection, token, key)
     record = owner.record
     lost_answer = token.used_by == owner.name and owner.key is not None and in_date(owner.key, now_ns)
     if not lost_answer:
@@ -209,10 +211,15 @@ def _admit(
     if record is not None and record.site_id != token.site_id:
         came = f"a token for {token.tenant}/{token.site}"
         raise refuse(SessionCode.SENSOR_ELSEWHERE, came, "a token for the site that the key is enrolled at")
-    for other in residency.sensors_of_tpm(connection, ek_sha256):
-        if other.revoked_ns is None and other.tenant_id != token.tenant_id:
+    for other in residency.sensors_in_tpm(connection, ek_sha256):
+        if other.revoked_ns is not None or other.sensor_id == owner.name:
+            continue
+        if other.tenant_id != token.tenant_id:
             came = f"a token for {token.tenant} with a TPM of another tenant"
             raise refuse(SessionCode.TPM_ELSEWHERE, came, "a token of the tenant that the TPM is enrolled with")
+        if owner.key is None:
+            came = f"a new key in the TPM of {other.sensor_id}"
+            raise refuse(SessionCode.TPM_KNOWN, came, f"a token that goes on with {other.sensor_id}")
     return owner
 
 

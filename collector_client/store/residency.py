@@ -107,3 +107,28 @@ def sensors_of_tpm(connection: sqlite3.Connection, ek_sha256: bytes) -> list[Oth
         (ek_sha256,),
     )
     return [OtherSensor(*row) for row in rows]
+
+
+def sensors_in_tpm(connection: sqlite3.Connection, ek_sha256: bytes) -> list[OtherSensor]:
+    """The sensors whose last proof was by this TPM: what `sensors_of_tpm` gives, without those that moved away.
+
+    A sensor whose record says less than its last proof has since enrolled with a key that proved nothing.
+    """
+    rows = connection.execute(
+        "SELECT sensor_id, tenant_id, revoked_ns FROM residencies JOIN sensors USING (sensor_id)"
+        " JOIN sites USING (site_id) WHERE ek_sha256 = ? AND residencies.assurance = sensors.assurance"
+        " AND residency_id = (SELECT MAX(newest.residency_id) FROM residencies AS newest"
+        " WHERE newest.sensor_id = residencies.sensor_id) ORDER BY residency_id DESC",
+        (ek_sha256,),
+    )
+    return [OtherSensor(*row) for row in rows]
+
+
+def tpm_of(connection: sqlite3.Connection, sensor_id: str) -> bytes | None:
+    """The SHA-256 of the EK of the TPM that the sensor is in; None when its present key proved none."""
+    row = connection.execute(
+        "SELECT ek_sha256 FROM residencies JOIN sensors USING (sensor_id) WHERE sensor_id = ?"
+        " AND residencies.assurance = sensors.assurance ORDER BY residency_id DESC LIMIT 1",
+        (sensor_id,),
+    ).fetchone()
+    return None if row is None else bytes(row[0])

@@ -97,6 +97,17 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE sensors ADD COLUMN quarantined_ns INTEGER;
     ALTER TABLE sensors ADD COLUMN quarantine_reason TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- Who made a token, the one TPM it is for, and that it was taken back.
+    ALTER TABLE tokens ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tokens ADD COLUMN ek_sha256 BLOB;
+    ALTER TABLE tokens ADD COLUMN revoked_ns INTEGER;
+    ALTER TABLE tokens ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    -- The sensor whose record a token's key goes on with, where the operator said so: see ingest/enrollment.py.
+    ALTER TABLE tokens ADD COLUMN for_sensor TEXT REFERENCES sensors;
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

@@ -44,7 +44,6 @@ from appliance.identity import (
     SoftKeyStore,
     key_store,
 )
-from collector_client.ingest.listening import ListeningContext
 from collector_client.pki import Authority
 from tests.fakes.swtpm import fresh, lacking
 
@@ -85,7 +84,7 @@ def listening(authority: Authority) -> Iterator[Seen]:
     async def serve() -> None:
         nonlocal loop
         loop = asyncio.get_running_loop()
-        context = ListeningContext(authority.server_context)
+        context = authority.server_context()
         async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
             seen.url = CollectorUrl("127.0.0.1", server.sockets[0].getsockname()[1])
             ready.set()

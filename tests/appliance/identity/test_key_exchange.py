@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.identity import IdentityFolder, SoftKeyStore
 from appliance.identity.tls import enrollment_context, unverified_context
-from collector_client.ingest.listening import ListeningContext
 from collector_client.pki import Authority
 from tests.fakes.handshake import shake_hands
 
@@ -53,14 +52,14 @@ CONTEXTS: dict[str, Callable[[Authority, Path], ssl.SSLContext]] = {
 def test_a_sensor_and_a_collector_agree_on_keys_with_ml_kem_of_themselves(
     authority: Authority, tmp_path: Path, kind: str
 ) -> None:
-    server = ListeningContext(authority.server_context)
+    server = authority.server_context()
     assert shake_hands(CONTEXTS[kind](authority, tmp_path), server).group == HYBRID
 
 
 @hybrid
 def test_a_resumed_session_agrees_on_keys_anew_with_ml_kem(authority: Authority, tmp_path: Path) -> None:
     """Who records the traffic and learns a ticket's key later still has to break the key exchange."""
-    client, server = enrolled(authority, tmp_path), ListeningContext(authority.server_context)
+    client, server = enrolled(authority, tmp_path), authority.server_context()
     first = shake_hands(client, server)
     second = shake_hands(client, server, first.client.session)
     assert (second.client.session_reused, second.group) == (True, HYBRID)

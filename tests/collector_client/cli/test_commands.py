@@ -16,6 +16,7 @@ import pytest
 
 from appliance.wire.session import BatchHeader
 from collector_client.cli import build_parser, main
+from collector_client.config import load_config
 from tests.collector_client.harness import Collector
 from tests.fakes.sensor import FakeSensor, document, event
 
@@ -56,6 +57,20 @@ def test_init_prints_the_pin_and_the_next_step(run: Run, tmp_path: Path) -> None
     assert "CA pin: " in out
     assert "vedette-collector serve" in err
     assert 'listen = "0.0.0.0:443"' in (tmp_path / "c" / "collector.toml").read_text()
+
+
+def test_production_is_said_at_init_and_with_the_sensors_and_marks_keys_in_files(
+    run: Run, tmp_path: Path, collector: Collector, sensor: FakeSensor
+) -> None:
+    _, out, _ = run("init", tmp_path / "p", "--name", "collector.example.net", "--production")
+    assert "production: keys in hardware only" in out
+    assert load_config(tmp_path / "p").collector.production
+    assert "trial: keys in software" in run("sensors", collector.directory)[2]
+    path = collector.directory / "collector.toml"
+    path.write_text(path.read_text().replace("# production = false", "production = true"))
+    _, out, err = run("sensors", collector.directory)
+    assert "mode: production" in err
+    assert "software, refused" in out
 
 
 def test_init_never_overwrites(run: Run, collector: Collector) -> None:
@@ -99,6 +114,42 @@ def test_a_token_is_shown_once_and_listed_without_its_secret(run: Run, collector
     (row,) = json.loads(listed)
     assert (row["state"], row["used_by"], row["token_id"]) == ("used", box.sensor_id, made["token_id"])
     assert made["token"].split(".")[1] not in listed + run("token", "list", collector.directory)[1]
+
+
+def test_a_token_that_goes_on_with_a_sensor_takes_where_from_its_record(
+    run: Run, collector: Collector, sensor: FakeSensor
+) -> None:
+    code, out, err = run("token", "new", collector.directory, "--for", sensor.sensor_id)
+    assert code == 0
+    assert f"goes on with {sensor.sensor_id} of acme/north" in err
+    assert "for any box" in err
+    box = collector.box()
+    assert box.enroll(out.split()[1]).status == 200
+    (row, _) = json.loads(run("token", "list", collector.directory, "--json")[1])
+    assert (row["for_sensor"], row["used_by"]) == (sensor.sensor_id, sensor.sensor_id)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "neither --tenant and --site nor --for"),
+        (("--tenant", "a"), "neither --tenant and --site nor --for"),
+        (("--for", "s-aaaaaaaaaaaaaaaaaaaa"), "has no record here"),
+        (("--for", "me"), "sensor id"),
+        (("--for", "SENSOR", "--site", "b"), "--for came with"),
+        (("--for", "SENSOR", "--other-box", "--ek", "ab" * 32), "--other-box came with --ek"),
+        (("--tenant", "a", "--site", "b", "--other-box"), "--other-box came without --for"),
+    ],
+)
+def test_whose_a_token_is_must_be_said_once(
+    run: Run, collector: Collector, sensor: FakeSensor, words: tuple[str, ...], said: str
+) -> None:
+    words = tuple(sensor.sensor_id if word == "SENSOR" else word for word in words)
+    before = collector.control("SELECT COUNT(*) FROM tokens")
+    code, _, err = run("token", "new", collector.directory, *words)
+    assert code in (2, 4)
+    assert said in err
+    assert collector.control("SELECT COUNT(*) FROM tokens") == before
 
 
 def test_sensors_show_state_and_assurance(run: Run, collector: Collector, sensor: FakeSensor) -> None:
@@ -303,7 +354,7 @@ def test_every_command_has_examples_and_exit_codes() -> None:
             yield parser
 
     leaves = list(walk(build_parser()))
-    assert len(leaves) == 11
+    assert len(leaves) == 12
     for parser in leaves:
         text = parser.format_help()
         assert "examples:\n  vedette-collector" in text

@@ -20,8 +20,8 @@ from tpm2_pytss.tsskey import TSSPrivKey
 
 from appliance.clock import SystemClock
 from appliance.enroll.client import EnrollmentPlan, enroll
-from appliance.enroll.errors import EnrollmentRefusedError
-from appliance.identity import IdentityFolder, TpmRefusedError
+from appliance.enroll.errors import EnrollmentRefusedError, TokenOtherTpmError
+from appliance.identity import IdentityFolder, SoftKeyStore, TpmRefusedError
 from appliance.identity.tpm import TpmKeyStore, attestation
 from appliance.identity.tpm.session import open_tpm
 from appliance.wire.residency import ResidencyRequest
@@ -217,3 +217,19 @@ def test_attack_a_software_key_beside_a_genuine_tpm(hardened: Collector, tpm: Sw
     fake.activate = lambda *_: secret  # type: ignore[method-assign]
     forged = fake.answer(challenge)
     assert box.prove(token, forged).code == "ATTEST_SIGNATURE"
+
+
+def test_a_token_for_one_tpm_enrolls_the_box_that_told_its_ek_and_no_other(
+    hardened: Collector, tpm: Swtpm, other_tpm: Swtpm, tmp_path: Path
+) -> None:
+    store = TpmKeyStore(tpm.tcti)
+    token = hardened.token(ek_sha256=store.ek_sha256())
+    plan = EnrollmentPlan.parse(urls=[f"https://{hardened.address}"], ca_pin=hardened.pin, token=token)
+    for name, keys in (("other", TpmKeyStore(other_tpm.tcti)), ("soft", SoftKeyStore())):
+        (tmp_path / name).mkdir(mode=0o700)
+        with pytest.raises(TokenOtherTpmError, match="TOKEN_OTHER_TPM"):
+            enroll(plan, IdentityFolder(tmp_path / name, keys), SystemClock())
+        assert f"allowed the TPM with EK {store.ek_sha256().hex()}" in audited(hardened)
+    (tmp_path / "right").mkdir(mode=0o700)
+    done = enroll(plan, IdentityFolder(tmp_path / "right", store), SystemClock())
+    assert done.certificate.assurance == "tpm"

@@ -223,13 +223,23 @@ KEYS = "DROP TABLE sensor_keys;"
 QUARANTINE = (
     "ALTER TABLE sensors DROP COLUMN quarantined_ns; ALTER TABLE sensors DROP COLUMN quarantine_reason;"
 )  # fmt: skip
-RESIDENCY = f"DROP TABLE challenges; DROP TABLE residencies; {QUARANTINE}"
+RESIDENCY = "DROP TABLE challenges; DROP TABLE residencies;"
+GOING_ON = "ALTER TABLE tokens DROP COLUMN for_sensor;"
+TOKENS = "".join(
+    f"ALTER TABLE tokens DROP COLUMN {name};" for name in ("made_by", "ek_sha256", "revoked_ns", "revoked_by")
+)
 
 
-UNDO = [(1, KEYS + RESIDENCY), (2, RESIDENCY), (3, QUARANTINE)]
+UNDO = [
+    (1, KEYS + RESIDENCY + QUARANTINE + TOKENS + GOING_ON),
+    (2, RESIDENCY + QUARANTINE + TOKENS + GOING_ON),
+    (3, QUARANTINE + TOKENS + GOING_ON),
+    (4, TOKENS + GOING_ON),
+    (5, GOING_ON),
+]
 
 
-@pytest.mark.parametrize(("version", "undo"), UNDO, ids=["keys", "residency", "quarantine"])
+@pytest.mark.parametrize(("version", "undo"), UNDO, ids=["keys", "residency", "quarantine", "tokens", "going on"])
 def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: Path, version: int, undo: str) -> None:
     collector = Collector(tmp_path / "collector").start()
     sensor = collector.sensor()

@@ -16,7 +16,7 @@ import pytest
 from appliance.identity import SoftKey
 from appliance.identity.tls import enrollment_context
 from appliance.wire import session
-from collector_client.ingest.listening import TICKETS_S, ListeningContext
+from collector_client.ingest.tickets import TICKETS_S, TicketContexts
 from collector_client.store import Control, sensors
 from tests.collector_client.harness import DAY_NS, Collector, production
 from tests.fakes.handshake import shake_hands
@@ -151,13 +151,13 @@ def test_a_ticket_of_before_a_restart_is_worthless_and_costs_one_full_handshake(
 
 
 def test_a_chain_of_resumptions_ends_with_its_hour(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    renewed, renew = threading.Event(), ListeningContext.renew
+    renewed, renew = threading.Event(), TicketContexts.renew
 
-    def telling(context: ListeningContext) -> None:
-        renew(context)
+    def telling(contexts: TicketContexts) -> None:
+        renew(contexts)
         renewed.set()
 
-    monkeypatch.setattr(ListeningContext, "renew", telling)
+    monkeypatch.setattr(TicketContexts, "renew", telling)
     resumer = Resumer(collector.sensor()).warmed()
     assert not renewed.is_set()
     collector.clock.ahead_ns = int(TICKETS_S) * 10**9
@@ -174,17 +174,17 @@ def test_attack_a_ticket_does_not_carry_a_client_over_a_change_of_trust(tmp_path
     for context in trusting:
         # One server's certificate for both, so that only the trust in clients differs.
         context.load_cert_chain(next(tmp_path.glob("server-*.pem")))
-    listening = ListeningContext(lambda: trusting[0])
+    contexts = TicketContexts(lambda: trusting[0])
     client = _client_of(ours, tmp_path)
-    first = shake_hands(client, listening)
+    first = shake_hands(client, contexts.in_use)
     assert first.server.getpeercert(binary_form=True)
-    second = shake_hands(client, listening, first.client.session)
+    second = shake_hands(client, contexts.in_use, first.client.session)
     assert second.client.session_reused
     assert second.server.getpeercert(binary_form=True) == first.server.getpeercert(binary_form=True)
     trusting.reverse()
-    listening.renew()
+    contexts.renew()
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(client, listening, second.client.session)
+        shake_hands(client, contexts.in_use, second.client.session)
 
 
 def _client_of(authority: Authority, folder: Path) -> ssl.SSLContext:
