@@ -233,6 +233,8 @@ class Listener:
 
     def _speaks(self, arrival: _Arrival) -> None:
         arrival.hush()
+        if arrival.connection is not None:
+            self._connections.speaks(arrival.connection)
         self._in_line.append(arrival)
         if len(self._in_line) == 1:
             asyncio.get_running_loop().call_soon(self._greet_some)
