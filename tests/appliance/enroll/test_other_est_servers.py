@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from appliance.enroll import EnrollmentPendingError, EnrollmentRefusedError, IssuedWrongError, TokenUnknownError
 from appliance.enroll.csr import certificate_request, renewal_request
-from appliance.enroll.exchange import Exchange, Issued, Step
+from appliance.enroll.exchange import Exchange
 from appliance.enroll.refused import refused
 from appliance.enroll.schedule import RETRY_MOST_S, Schedule
+from appliance.enroll.steps import Issued, Step
 from appliance.errors import ApplianceError
 from appliance.identity import Answer, Life, SoftKey
 from appliance.wire.codes import SessionCode
