@@ -112,6 +112,7 @@ class _Arrival:
         self.protocol: asyncio.BaseProtocol | None = None
         self.connection: Connection | None = None
         self.silent = False
+        self.begun = False
 
     def cut(self, gently: bool) -> None:
         """Close it, whatever it has come to."""
@@ -127,6 +128,11 @@ class _Arrival:
             transport.close()
         else:
             transport.abort()
+
+    def greeted(self, _task: asyncio.Task[None]) -> None:
+        """Its handshake is over; one that was called off before it began has no transport that closes the socket."""
+        if not self.begun:
+            self.accepted.close()
 
     def hush(self) -> None:
         """Listen for its first byte no more."""
@@ -246,18 +252,20 @@ class Listener:
                 continue
             self._arrived.discard(arrival)
             arrival.protocol = self._server.protocol_for(arrival.connection)
-            task = asyncio.create_task(self._greet(arrival.accepted, arrival.protocol))
+            task = asyncio.create_task(self._greet(arrival, arrival.protocol))
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
+            task.add_done_callback(arrival.greeted)
         if self._in_line:
             asyncio.get_running_loop().call_soon(self._greet_some)
 
-    async def _greet(self, accepted: socket.socket, protocol: asyncio.BaseProtocol) -> None:
+    async def _greet(self, arrival: _Arrival, protocol: asyncio.BaseProtocol) -> None:
         """TLS; from then on the protocol has the connection."""
+        arrival.begun = True
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
-                accepted,
+                arrival.accepted,
                 ssl=self._context(),
                 ssl_handshake_timeout=self._handshake_s,
                 ssl_shutdown_timeout=_GOODBYE_S,
