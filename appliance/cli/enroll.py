@@ -52,13 +52,14 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
+    base = load_base(args.config)
+    if args.show_ek:
+        return show_ek(identity_folder(base), args)
     # First: a reset takes what a stick has set away, which is a layer of the configuration.
-    finish_reset(load_base(args.config))
+    finish_reset(base)
     config = load_config(args.config)
     clock = SystemClock()
     folder = identity_folder(config)
-    if args.show_ek:
-        return show_ek(folder, args)
     if args.renew:
         folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
         section = config.collector

@@ -14,6 +14,7 @@ first one, and a collector gives the same key its certificate again, so after a 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -78,7 +79,7 @@ class Issued:
     certificate_pem: bytes
 
 
-class Steps:
+class Steps(ABC):
     """Base of an exchange, driven by a loop: do what `needs` gives, hand in what came."""
 
     report = ""
@@ -105,13 +106,13 @@ class Steps:
             return self._issued
         return self.asks()
 
+    @abstractmethod
     def asks(self) -> Ask:
         """The request of this step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, answer: Answer, now_ns: int) -> None:
         """A good answer to this step's request, unless it is a challenge."""
-        raise NotImplementedError
 
     def answered(self, answer: Answer, now_ns: int) -> None:
         """Take the answer to the request.

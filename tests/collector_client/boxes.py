@@ -52,8 +52,11 @@ class Box:
             self.environment = provider.environment(self.tpm.tcti, configuration)
 
     def enrollment(self) -> Job:
-        """Of a box that has never enrolled."""
+        """Of a box that has never enrolled; one TPM is one sensor, so with a TPM the one before it is given up."""
         self.count += 1
+        if self.tpm is not None:
+            for (sensor,) in self.collector.control("SELECT sensor_id FROM sensors WHERE revoked_ns IS NULL"):
+                self.collector.revoke(str(sensor), "given up")
         tcti = "" if self.tpm is None else self.tpm.tcti
         return Job(
             f"https://{self.collector.address}",

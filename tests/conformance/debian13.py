@@ -50,3 +50,9 @@ def ensure(root: Path, packages: str) -> None:
     if done.returncode:
         raise DebianError(f"mmdebstrap ended with {done.returncode}: {done.stderr[-1000:]}")
     stamp.write_text(packages, encoding="ascii")
+
+
+def inside(root: Path, folder: Path, *argv: str, **environment: str) -> list[str]:
+    """The command that runs a program of `root` with `folder`, which is in it, as its working directory."""
+    settings = [f"{name}={value}" for name, value in environment.items()]
+    return ["chroot", str(root), "/usr/bin/env", f"--chdir=/{folder.relative_to(root)}", *settings, *argv]

@@ -11,16 +11,17 @@ Rules of this file: Nothing is skipped: what cannot be had fails.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from appliance.errors import ApplianceError
-from tests.conformance.est_chroot import ConformanceError, ensure
-from tests.conformance.est_clients import bench_in, libest, strongswan
+from tests.conformance.debian13 import DebianError, cache, ensure
+from tests.conformance.est_clients import ConformanceError, bench_in, libest, strongswan
 from tests.conformance.est_server import estserver
+
+PACKAGES = "strongswan-pki,libest-utils,ca-certificates"
 
 
 def at_the_collector(client: Callable[..., Iterator[str]]) -> Callable[[Path], Iterator[str]]:
@@ -42,13 +43,12 @@ PARTS: dict[str, Callable[[Path], Iterator[str]]] = {
 
 def main() -> int:
     """Run every part; 0 when all got what they must get."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser = argparse.ArgumentParser(description="EST programs that are not ours against collector and appliance.")
-    parser.add_argument("--clients", type=Path, default=cache / "vedette" / "est-clients", help="where they are kept")
+    parser.add_argument("--clients", type=Path, default=cache() / "est-clients", help="where they are kept")
     root: Path = parser.parse_args().clients.absolute()
     failed = 0
     try:
-        ensure(root)
+        ensure(root, PACKAGES)
         for name, steps in PARTS.items():
             try:
                 for step in steps(root):
@@ -56,7 +56,7 @@ def main() -> int:
             except (ConformanceError, ApplianceError, ValueError, subprocess.TimeoutExpired) as error:
                 failed += 1
                 print(f"FAILED  {name}: {error}")
-    except (ConformanceError, OSError, subprocess.SubprocessError) as error:
+    except (DebianError, OSError, subprocess.SubprocessError) as error:
         print(f"FAILED  {error}")
         return 1
     return 1 if failed else 0

@@ -38,7 +38,8 @@ from appliance.enroll import (
 )
 from appliance.identity import CollectorUrl, IdentityFolder
 from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, EnrollmentToken, sensor_id
-from tests.conformance.est_chroot import TIMEOUT_S, ConformanceError, inside
+from tests.conformance.debian13 import inside
+from tests.conformance.est_clients import TIMEOUT_S, ConformanceError
 from tests.conformance.tls_bridge import Bridge, bridged
 from tests.fakes.pki import Authority, pem
 

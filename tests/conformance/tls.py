@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.conformance.debian13 import DebianError, cache, ensure
+from tests.conformance.debian13 import DebianError, cache, ensure, inside
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -46,11 +46,10 @@ def main() -> int:
         for name in ("appliance", "collector_client", "tests"):
             shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("native", "__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", folder)
-        inside = f"/{Path(folder).relative_to(root)}"
         version = "import ssl, sys; print(sys.version.split()[0], ssl.OPENSSL_VERSION)"
         pytest = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *TESTS]
         for argv in (["-c", version], pytest):
-            command = ["chroot", str(root), "/usr/bin/env", f"--chdir={inside}", "-u", "OPENSSL_CONF", "python3", *argv]
+            command = inside(root, Path(folder), "-u", "OPENSSL_CONF", "python3", *argv)
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
             print((done.stdout + done.stderr).strip())
             if done.returncode:
