@@ -6,8 +6,9 @@
 
     a newcomer comes when              then
     its address has too many           it is closed at once, before TLS
-    half of all are newcomers          the oldest newcomer that has said nothing gives way, or else the oldest: who
-    all are taken                      floods must keep coming, who is honest needs a second; a sensor never gives way
+    half of all are newcomers          the oldest gives way, of those that have said nothing or of those that have,
+    all are taken                      whichever are more: who floods must keep coming, who is honest needs a second;
+                                       a sensor never gives way
     has had its `NEWCOMER_REQUESTS`    it is closed after the answer
 
 Rules of this file: no sockets, no clock of its own; what closes a connection is handed in with it. A connection that
@@ -93,8 +94,13 @@ class Connections:
         return made
 
     def give_way(self) -> bool:
-        """Cut the newcomer whose turn it is; false when there is none."""
-        oldest = next(iter((self._silent or self._spoken).values()), None)
+        """Cut the newcomer whose turn it is; false when there is none.
+
+        Of the larger crowd, because the smaller one is not the flood: silent doors do not push out who is in its
+        handshake, and doors that stop after a byte do not push out who is about to say its first.
+        """
+        crowd = self._silent if len(self._silent) >= len(self._spoken) else self._spoken
+        oldest = next(iter(crowd.values()), None)
         if oldest is None:
             return False
         self.gone(oldest)

@@ -5,7 +5,8 @@
 
 Rules of this file: sockets and transports, no rule of its own: who may enter is `Connections`' to say. Few handshakes
 begin in one turn of the loop, so that requests on open connections are answered between those of a crowd. Who says
-nothing gets no TLS. When the process has no file descriptor left, the oldest newcomer gives way and accepting goes on
+nothing, or hangs up before its first byte, gets no TLS. Who has to give way leaves the line at once, so that the line
+is no longer than there are newcomers. When the process has no file descriptor left, one gives way and accepting goes on
 a moment later.
 """
 
@@ -20,8 +21,8 @@ import resource
 import socket
 import ssl
 from asyncio import sslproto
-from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 
 from aiohttp import web
 
@@ -105,12 +106,14 @@ class GuardedServer(web.Server):
 class _Arrival:
     """A connection from its acceptance on; `protocol` from its handshake on."""
 
+    connection: Connection
+    """Set as soon as it is let in."""
+
     def __init__(self, accepted: socket.socket, dropped: Callable[[_Arrival], None]) -> None:
         """`dropped` is told when it is cut before its handshake."""
         self.accepted = accepted
         self._dropped = dropped
         self.protocol: asyncio.BaseProtocol | None = None
-        self.connection: Connection | None = None
         self.silent = False
         self.begun = False
 
@@ -133,6 +136,15 @@ class _Arrival:
         """Its handshake is over; one that was called off before it began has no transport that closes the socket."""
         if not self.begun:
             self.accepted.close()
+
+    def has_hung_up(self) -> bool:
+        """Whether what woke us is its end and not its first byte, which stays to be read."""
+        try:
+            return not self.accepted.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def hush(self) -> None:
         """Listen for its first byte no more."""
@@ -161,7 +173,8 @@ class Listener:
         self._refused = refused
         self._sockets: list[socket.socket] = []
         self._arrived: set[_Arrival] = set()
-        self._in_line: deque[_Arrival] = deque()
+        self._in_line: dict[_Arrival, None] = {}
+        self._greets_soon = False
         self._greeting: set[asyncio.Task[None]] = set()
 
     async def open(self, host: str, port: int) -> str:
@@ -226,7 +239,7 @@ class Listener:
         loop.call_later(_PAUSE_S, resume)
 
     def _arrive(self, accepted: socket.socket, network: str) -> None:
-        arrival = _Arrival(accepted, self._arrived.discard)
+        arrival = _Arrival(accepted, self._leave)
         connection = self._connections.enter(network, arrival.cut)
         if isinstance(connection, str):
             accepted.close()
@@ -237,27 +250,36 @@ class Listener:
         self._arrived.add(arrival)
         asyncio.get_running_loop().add_reader(accepted, self._speaks, arrival)
 
+    def _leave(self, arrival: _Arrival) -> None:
+        self._arrived.discard(arrival)
+        self._in_line.pop(arrival, None)
+
     def _speaks(self, arrival: _Arrival) -> None:
+        if arrival.has_hung_up():
+            self._connections.gone(arrival.connection)
+            arrival.cut(False)
+            return
         arrival.hush()
-        if arrival.connection is not None:
-            self._connections.speaks(arrival.connection)
-        self._in_line.append(arrival)
-        if len(self._in_line) == 1:
+        self._connections.speaks(arrival.connection)
+        self._in_line[arrival] = None
+        self._greet_soon()
+
+    def _greet_soon(self) -> None:
+        """At most one turn is asked for, so that no two of them share one turn of the loop."""
+        if self._in_line and not self._greets_soon:
+            self._greets_soon = True
             asyncio.get_running_loop().call_soon(self._greet_some)
 
     def _greet_some(self) -> None:
-        for _ in range(min(HANDSHAKES_AT_ONCE, len(self._in_line))):
-            arrival = self._in_line.popleft()
-            if arrival not in self._arrived or arrival.connection is None:  # it had to give way
-                continue
-            self._arrived.discard(arrival)
+        self._greets_soon = False
+        for arrival in list(islice(self._in_line, HANDSHAKES_AT_ONCE)):
+            self._leave(arrival)
             arrival.protocol = self._server.protocol_for(arrival.connection)
             task = asyncio.create_task(self._greet(arrival, arrival.protocol))
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
             task.add_done_callback(arrival.greeted)
-        if self._in_line:
-            asyncio.get_running_loop().call_soon(self._greet_some)
+        self._greet_soon()
 
     async def _greet(self, arrival: _Arrival, protocol: asyncio.BaseProtocol) -> None:
         """TLS; from then on the protocol has the connection."""

@@ -127,16 +127,27 @@ def test_a_newcomers_connection_wears_out_and_a_sensors_does_not() -> None:
     assert not door.connections.is_worn_out(sensor)
 
 
-def test_who_has_said_something_gives_way_after_all_that_are_silent() -> None:
+def test_attack_silent_doors_push_out_nobody_who_has_said_something() -> None:
     door = Door(limit=8, per_address=100, per_minute=1000)
     honest = door.let_in("honest")
     door.connections.speaks(honest)
     for number in range(50):
         door.let_in(f"silent {number}")
     assert honest.number not in {number for number, _ in door.cut}
+
+
+def test_attack_doors_that_stop_after_a_byte_push_out_nobody_who_is_about_to_speak() -> None:
+    door = Door(limit=8, per_address=100, per_minute=1000)
     for number in range(4):
-        door.connections.speaks(door.let_in(f"talking {number}"))
-    assert door.cut[-1] == (honest.number, False), "when all have spoken, the oldest"
+        door.connections.speaks(door.let_in(f"loris {number}"))
+    honest = door.let_in("honest")
+    for number in range(50):
+        door.connections.speaks(door.let_in(f"loris again {number}"))
+    assert honest.number not in {number for number, _ in door.cut}
+    door.connections.speaks(honest)
+    for number in range(4):
+        door.connections.speaks(door.let_in(f"loris at last {number}"))
+    assert (honest.number, False) in door.cut, "when all have spoken, the oldest"
 
 
 def newcomers_of(door: Door) -> dict[int, Connection]:
