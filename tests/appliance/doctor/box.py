@@ -1,4 +1,4 @@
-"""A box to examine: enrolled with a key in a file, one capture file and one rule; its clock and settings can be spoilt."""
+"""A box to examine: enrolled with a key in a file, one capture file, one rule; its clock and settings can be spoilt."""
 
 from __future__ import annotations
 

@@ -166,7 +166,9 @@ def test_alerts_are_listed_filtered_and_never_read_as_markup(
     rows = json.loads(run("alerts", collector.directory, "--json")[1])
     assert [row["seq"] for row in rows] == [3, 1]
     assert {row["assurance"] for row in rows} == {"software"}
-    assert "[red]scan[/red]" in run("alerts", collector.directory)[1]
+    table = run("alerts", collector.directory)[1]
+    assert "[red]scan[/red]" in table
+    assert table.count(" software ") == 2
     for words, count in (
         (("--text", "probe"), 1),
         (("--tenant", "acme"), 2),
