@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.wire.snml import Detail, Encoding, Reference, Sensor
-from collector_client.store import Control, Writer, heartbeats
+from collector_client.store import Control, Writer, heartbeats, sensors
 from tests.collector_client.analyst.visitor import Visitor
 from tests.fakes.clock import FakeClock
 from tests.fakes.events import KINDS, NS, EventSource, Kind, enroll, event, fill, heartbeat
@@ -209,6 +209,17 @@ def test_every_page_and_what_it_saves_says_where_the_key_lives(tmp_path: Path, a
         saved = client.get("/alerts/2026-11-1/snml")
     assert saved.headers["Vedette-Assurance"] == assurance
     assert f'filename="alert-2026-11-1-{assurance}-key.xml"' in saved.headers["Content-Disposition"]
+
+
+def test_the_sensors_page_says_who_is_in_quarantine_why_and_the_way_out(tmp_path: Path, client: Visitor) -> None:
+    control = Control.open(tmp_path)
+    with control.transaction() as connection:
+        sensors.quarantine(connection, "s-one", "two boxes: two runs speak in turn", NOW)
+    control.close()
+    page = Tags(client.get("/sensors").text)
+    assert "quarantined 1" in " ".join(page.text.split())
+    assert "in quarantine: two boxes: two runs speak in turn" in page.text
+    assert "vedette-collector release" in page.text
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.transport + str(kind.sid))
