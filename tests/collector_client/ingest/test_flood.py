@@ -121,6 +121,18 @@ def test_a_box_that_has_begun_its_handshake_outlasts_a_crowd_that_says_nothing(s
         door.close()
 
 
+def test_attack_doors_that_stop_in_their_handshake_leave_room_for_others(small: Collector) -> None:
+    sensor = small.sensor()
+    assert sensor.send([event(1)]).status == 200
+    doors = []
+    for number in range(100):
+        doors.append(knock(small, f"127.9.0.{1 + number}"))
+        doors[-1].sendall(b"\x16\x03")
+    honest_work_goes_on(small, sensor, 2)
+    for door in doors:
+        door.close()
+
+
 def test_attack_wrong_tokens_of_one_address_cost_only_that_address(small: Collector) -> None:
     sensor, box = small.sensor(), attacker(small, ATTACKER)
     answers = [box.enroll(WRONG) for _ in range(30)]
