@@ -122,7 +122,7 @@ class Policy:
         if event in (PAIRED, UNPAIRED):
             self.is_paired = event == PAIRED
         # `hold` alone knows how long, and whether.
-        if event == ASK_HOLD or (not self.is_paired and BEAT <= event <= ASK_DRAIN):
+        if event == ASK_HOLD or (not self.is_paired and BEAT <= event <= BUTTON):
             return ()
         if event in (ASK_CYCLE, ASK_DRAIN) and not self.may_cycle():
             return ()
@@ -157,7 +157,7 @@ class Policy:
             self.steady_ms = 0
         if self.state != HOLD:
             self.held_ms = 0
-            self.left_ms = DEADLINES.get(self.state, 0)
+            self.left_ms = DEADLINES.get(self.state, 0) + (DRAIN_MS if event == DRAINING else 0)
 
     def hold(self, wanted_ms: int) -> int:
         """Grants a hold, or more of one: the milliseconds granted from now; 0 when it is refused.

@@ -162,7 +162,7 @@ def test_a_reboot_by_the_host_is_watched_too() -> None:
     one = running()
     assert policy.CUT not in one.happen(policy.DRAINING)
     assert (one.state, one.boots) == (policy.BOOT, 1)
-    assert silence_until_cut(one) == policy.BOOT_MS
+    assert silence_until_cut(one) == policy.DRAIN_MS + policy.BOOT_MS
 
 
 def test_power_does_not_come_back_on_a_low_supply_but_never_stays_away() -> None:
@@ -186,7 +186,7 @@ def test_a_low_supply_never_takes_the_power_of_a_host_that_runs() -> None:
 
 def test_an_unpaired_host_is_never_judged_until_it_is_paired() -> None:
     one = begun(is_paired=False)
-    for event in (policy.BEAT, policy.DRAINING, policy.ASK_CYCLE, policy.ASK_DRAIN, policy.ASK_HOLD):
+    for event in (policy.BEAT, policy.DRAINING, policy.ASK_CYCLE, policy.ASK_DRAIN, policy.ASK_HOLD, policy.BUTTON):
         assert one.happen(event) == ()
     assert one.hold(1000) == 0
     assert one.tick(100_000_000) == ()
