@@ -13,14 +13,12 @@ from typing import Any
 
 from appliance.wire import mcu_words
 from appliance.wire.mcu_link import UNPAIRED_KEY, fingerprint
+from firmware.board.rp2040 import pins
 from firmware.uf2.uf2 import Image
 from tests.firmware.sim.emulator import Emulator, StuckError
 from tests.firmware.sim.host import Host
 from tests.firmware.sim.secure_element import REVISION, SecureElement
 
-# The pins of the RP2040's board, as wired here.
-RELAY_PIN = 15
-SECURE_BUS = 0
 PAIRING_KEY = bytes(range(32))
 
 BOOT_MS = 2_000
@@ -32,6 +30,8 @@ WATCHDOG_MS = 8_388
 FLASH_MS = 3_000
 """To erase and write a record."""
 INFO = 0x30
+USB_MS = 20
+"""The workaround of the erratum is over by then."""
 RESTART_MS = 4_000
 
 
@@ -58,8 +58,8 @@ class Bench:
         """Wire it and give it power."""
         self.emulator = Emulator(self.image)
         self.element = SecureElement()
-        self.emulator.attach(SECURE_BUS, self.element)
-        self.emulator.watch(RELAY_PIN, lambda state, at_ms: self.relay.append((state, at_ms)))
+        self.emulator.attach(pins.BUS, self.element)
+        self.emulator.watch(pins.POWER, lambda state, at_ms: self.relay.append((state, at_ms)))
         self.host = Host(self.emulator, UNPAIRED_KEY)
         self.block_bytes = 0
 
@@ -77,6 +77,17 @@ class Bench:
     def given_after(self, cut_ms: float) -> Callable[[], float | None]:
         """When the relay gave it back after that."""
         return lambda: next((at_ms for state, at_ms in self.relay if state == "HIGH" and at_ms > cut_ms), None)
+
+
+def plugged_in(bench: Bench) -> str:
+    """A USB host that plugs in while it starts does not touch the host's power (RP2040-E5 lends GP15 to USB)."""
+    other = Bench(bench.image)
+    other.emulator.plug_in()
+    other.emulator.run_until(lambda: other.emulator.console_is_open, BOOT_MS, "the USB console")
+    enumerated_ms = other.emulator.now_ms
+    other.emulator.run_for(USB_MS)
+    holds([state for state, _ in other.relay] == ["HIGH"], f"the relay's pin was {other.relay}")
+    return f"enumerated after {enumerated_ms:.1f} ms; the relay's pin was HIGH and nothing else"
 
 
 def hello(bench: Bench) -> str:
@@ -198,6 +209,7 @@ def firmware_of(welcome: Any) -> str:
 
 
 CLAIMS: tuple[Callable[[Bench], str], ...] = (
+    plugged_in,
     hello,
     pairing,
     beats,

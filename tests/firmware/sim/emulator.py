@@ -58,6 +58,7 @@ class Emulator:
     heard: deque[int] = field(default_factory=deque)
     """Octets that the chip sent by UART0 and nobody has taken yet."""
     console: bytearray = field(default_factory=bytearray)
+    console_is_open: bool = False
     resets_ms: list[float] = field(default_factory=list)
     """When its watchdog fired."""
 
@@ -85,6 +86,7 @@ class Emulator:
     def plug_in(self) -> None:
         """A USB host that opens the console."""
         usb = USBCDC(self.chip.usb_ctrl)
+        usb.on_device_connected = self._open_console
         usb.on_serial_data = self._say
 
     def send(self, octets: bytes) -> None:
@@ -143,12 +145,21 @@ class Emulator:
         self._deadline.cancel()
         return value
 
+    def run_for(self, ms: float) -> None:
+        """Run for a simulated time."""
+        end_ms = self.now_ms + ms
+        self.run_until(lambda: self.now_ms >= end_ms, ms + 1, "time")
+
     def _pause(self) -> None:
         """Something happened: whoever waits is to look, before the clock goes on."""
         self.simulator.stopped = True
 
     def _hear(self, octet: int) -> None:
         self.heard.append(octet)
+        self._pause()
+
+    def _open_console(self) -> None:
+        self.console_is_open = True
         self._pause()
 
     def _say(self, octets: bytes) -> None:
