@@ -22,7 +22,8 @@ from collector_client.cli.options import (
     shown_time,
 )
 from collector_client.config import load_config
-from collector_client.pki import PKI_NAME, Authority
+from collector_client.pki import PKI_NAME, load_chains
+from collector_client.pki.profile import pin_of
 from collector_client.store import Control, tokens
 from collector_client.store.clock import SystemClock
 from collector_client.tokens import new_token, parse_span
@@ -58,7 +59,7 @@ def run_new(args: argparse.Namespace) -> int:
     """Make one and print it."""
     life_s, now_ns = parse_span(args.expires), SystemClock().wall_ns()
     load_config(args.directory)  # a folder that is no collector is refused by name
-    pin = Authority.open(args.directory / PKI_NAME).pin
+    pin = pin_of(load_chains(args.directory / PKI_NAME).root)
     with closing(Control.open(args.directory)) as control:
         made = new_token(control, args.tenant, args.site, args.label, life_s, now_ns)
     expires = format_clock(now_ns + life_s * 10**9)

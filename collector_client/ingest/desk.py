@@ -50,6 +50,7 @@ from appliance.wire.session import SessionError
 from collector_client.ingest.admission import Admission
 from collector_client.ingest.body import check_length, est_answer, json_answer, read_body
 from collector_client.ingest.enrollment import Enrollment
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.quota import Quota, network_of
 from collector_client.ingest.refusals import Refusals
@@ -77,6 +78,7 @@ class Desk:
     refusals: Refusals
     quota: Quota
     keeper: Keeper
+    issuer: Issuer
     clock: Clock
     request_timeout_s: float
 
@@ -105,7 +107,7 @@ class Desk:
                 log.warning("a refused enrollment from %s could not be audited: %s", address, failed)
 
     async def _cacerts(self, _request: web.BaseRequest) -> web.Response:
-        return est_answer(self.enrollment.authority.ca_certs_only(), CACERTS_MEDIA_TYPE)
+        return est_answer(self.issuer.authority.ca_certs_only(), CACERTS_MEDIA_TYPE)
 
     async def _csrattrs(self, _request: web.BaseRequest) -> web.Response:
         return est_answer(CSR_ATTRIBUTES, CSRATTRS_MEDIA_TYPE)
@@ -114,7 +116,7 @@ class Desk:
         address, token = self._applicant(request)
         key = await self._read_csr(request)
         now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call(lambda: self.enrollment.enroll(token, key, address, now_ns))
+        certificate = await self.issuer.call(lambda: self.enrollment.enroll(token, key, address, now_ns))
         log.info("enrolled a key with token %s from %s", token.token_id, address)
         return self._issued(certificate)
 
@@ -141,7 +143,7 @@ class Desk:
             proof = ResidencyProof.decode(body)
         except SessionError as error:
             raise refuse(SessionCode.RESIDENCY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
-        certificate = await self.keeper.call(lambda: self.residency.enroll(token, proof, address, now_ns))
+        certificate = await self.issuer.call(lambda: self.residency.enroll(token, proof, address, now_ns))
         log.info("enrolled a TPM key with token %s from %s", token.token_id, address)
         return self._issued(certificate)
 
@@ -150,7 +152,7 @@ class Desk:
         self._throttle(proved.sensor_id)
         key = await self._read_csr(request)
         address, now_ns = request.remote or "unknown", self.clock.wall_ns()
-        return self._issued(await self.keeper.call(lambda: self.renewal.renew(proved, key, address, now_ns)))
+        return self._issued(await self.issuer.call(lambda: self.renewal.renew(proved, key, address, now_ns)))
 
     async def _recover(self, request: web.BaseRequest) -> web.Response:
         address = request.remote or "unknown"
@@ -163,7 +165,7 @@ class Desk:
         except (SessionError, CsrError) as error:
             raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
         now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call(lambda: self.renewal.recover(asked, key, address, now_ns))
+        certificate = await self.issuer.call(lambda: self.renewal.recover(asked, key, address, now_ns))
         log.info("recovered %s from %s", asked.sensor_id, address)
         return self._issued(certificate)
 
@@ -196,4 +198,4 @@ class Desk:
             raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
 
     def _issued(self, certificate_der: bytes) -> web.Response:
-        return est_answer(self.enrollment.authority.certs_only(certificate_der), CERTIFICATE_MEDIA_TYPE)
+        return est_answer(self.issuer.authority.certs_only(certificate_der), CERTIFICATE_MEDIA_TYPE)

@@ -23,19 +23,23 @@ from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, parse_sensor_id
 from appliance.wire.fields import SessionError, format_clock
 from collector_client.attest import SOFTWARE
 from collector_client.ingest.refuse import RefusedError, refuse
+from collector_client.pki.profile import issuer_identifier
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 
 
 @dataclass(frozen=True, slots=True)
 class PeerCertificate:
-    """What a client certificate says; `key_id` is made from its key, `sensor_id` is the name that it bears."""
+    """What a client certificate says; `key_id` is made from its key, `sensor_id` is the name that it bears,
+    `issuer` its AuthorityKeyIdentifier, which TLS has held against the CA's.
+    """
 
     sensor_id: str
     key_id: str
     assurance: str
     not_before_ns: int
     not_after_ns: int
+    issuer: bytes
 
 
 @lru_cache(maxsize=4096)
@@ -64,6 +68,7 @@ def read_certificate(der: bytes) -> PeerCertificate | None:
         assurances[0],
         int(certificate.not_valid_before_utc.timestamp()) * 1_000_000_000,
         int(certificate.not_valid_after_utc.timestamp()) * 1_000_000_000,
+        issuer_identifier(certificate),
     )
 
 
@@ -78,18 +83,25 @@ class Gate:
     """Says of each request whose it is, or why it may not speak."""
 
     def __init__(
-        self, find: Callable[[str, str], tuple[SensorRecord | None, KeyRecord | None]], *, production: bool
+        self,
+        find: Callable[[str, str], tuple[SensorRecord | None, KeyRecord | None]],
+        *,
+        accepts: Callable[[bytes], bool],
+        production: bool,
     ) -> None:
-        """`find` looks up the record of a sensor and of a key; `production` refuses keys in software."""
+        """`find` looks up the record of a sensor and of a key; `accepts` says whether an issuing CA is still trusted,
+        by its key identifier; `production` refuses keys in software.
+        """
         self._find = find
+        self._accepts = accepts
         self._production = production
 
     def admit(self, certificate_der: bytes | None, now_ns: int) -> Admitted:
         """The record of the sensor that sends a request.
 
         Raises:
-            RefusedError: no certificate, not a sensor's, out of date, no record, revoked, not one of its keys or one
-            that is superseded, or not fit for production.
+            RefusedError: no certificate, not a sensor's, out of date, no record, revoked, of a retired CA, not one of
+            its keys or one that is superseded, or not fit for production.
         """
         if certificate_der is None:
             raise refuse(SessionCode.CERTIFICATE_MISSING, "no client certificate", "one that this collector issued")
@@ -108,6 +120,9 @@ class Gate:
             raise refuse(SessionCode.SENSOR_UNKNOWN, peer.sensor_id, "a sensor with a record here")
         if record.revoked_ns is not None:
             raise self._revoked(record)
+        if not self._accepts(peer.issuer):
+            came = f"a certificate of the CA {peer.issuer.hex()[:16]}"
+            raise refuse(SessionCode.AUTHORITY_RETIRED, came, "one of a CA that is trusted now")
         if key is None or key.sensor_id != record.sensor_id:
             came = f"a certificate of {record.sensor_id} for the key {peer.key_id}"
             raise refuse(SessionCode.CERTIFICATE_FOREIGN, came, "a key that was issued to it")

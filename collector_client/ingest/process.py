@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector_client.config import Config, parse_listen
+from collector_client.config import Config, key_places, parse_listen
 from collector_client.errors import CollectorError, EnvironmentFault
 from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
@@ -28,13 +28,15 @@ from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
-from collector_client.pki import PKI_NAME, Authority, TpmTrust
+from collector_client.pki import PKI_NAME, Authority, KeyFault, TpmTrust
+from collector_client.pki.watch import warnings
 from collector_client.store import BatchToStore, Control, Writer, keys, sensors
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
@@ -45,10 +47,13 @@ log = logging.getLogger("vedette.ingest")
 
 _SWEEP_S = 1.0
 _RENEW_S = 3600.0
+_RETRY_S = 60.0
 _DRAIN_S = 20.0
 _KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
 _LINGER_S = 2.0
 _PARSER_THREADS = 2
+_SIGNER_SLACK_S = 5.0
+"""A request waits somewhat longer than the key's place may take, so that the place is what is blamed."""
 
 
 class Ingest:
@@ -57,7 +62,7 @@ class Ingest:
     def __init__(self, directory: Path, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._authority = Authority.open(directory / PKI_NAME)
+        self._authority = Authority.open(directory / PKI_NAME, key_places(config.ca, os.environ))
         self._directory = directory
 
     async def run(self, listen: str, ready: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -67,7 +72,12 @@ class Ingest:
             CollectorError: the configuration or the certificate files cannot be used, or the port cannot be had.
             StoreError: the store cannot be opened, or another process writes into it.
         """
-        self._renew_server()
+        self._watch()
+        try:
+            self._renew_server()
+        except KeyFault as error:
+            # What was issued before is good still: a token that is away must not keep batches out.
+            log.error("the server's certificate was not renewed: %s (%s)", error, error.advice)
         context = self._authority.server_context()
         async with contextlib.AsyncExitStack() as stack:
             endpoint = self._build(stack)
@@ -87,14 +97,17 @@ class Ingest:
                 now_s=self._clock.monotonic_s,
             )
             listener = await self._listen(listen, context)
-            housekeeping = asyncio.create_task(self._keep_house(context))
+            housekeeping = [
+                asyncio.create_task(work) for work in (self._keep_house(), self._keep_authority(context))
+            ]  # fmt: skip
             try:
                 host, port = listener.sockets[0].getsockname()[:2]
                 ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
                 await stop.wait()
             finally:
                 listener.close()
-                housekeeping.cancel()
+                for task in housekeeping:
+                    task.cancel()
                 server.pre_shutdown()
                 await server.shutdown(_DRAIN_S)
 
@@ -108,6 +121,10 @@ class Ingest:
         stack.callback(reading.close)
         keeper = Keeper(writer, writing)
         stack.push_async_callback(asyncio.to_thread, keeper.close)
+        issuer = self._issuer = Issuer(
+            self._authority, keeper, wait_s=config.ca.key_timeout_ms / 1000 + _SIGNER_SLACK_S
+        )
+        stack.push_async_callback(asyncio.to_thread, issuer.close)
         pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
         stack.callback(pool.shutdown)
 
@@ -119,16 +136,17 @@ class Ingest:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
 
         production, days = config.collector.production, config.collector.sensor_certificate_days
-        enrollment = Enrollment(writing, self._authority, days, production)
+        enrollment = Enrollment(writing, issuer, days, production)
         renewal = Renewal(
             writing,
-            self._authority,
+            issuer,
             days,
             production,
             grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
             recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
         )
-        admission = Admission(Gate(find, production=production), renewal, Clones(), keeper, self._clock)
+        gate = Gate(find, accepts=lambda issuer: self._authority.chains.accepts(issuer), production=production)
+        admission = Admission(gate, renewal, Clones(), keeper, self._clock)
         trust = TpmTrust(directory / PKI_NAME)
         return Endpoint(
             admission=admission,
@@ -140,6 +158,7 @@ class Ingest:
                 refusals=Refusals(writing),
                 quota=Quota(config.quota.enrollments_per_minute),
                 keeper=keeper,
+                issuer=issuer,
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
@@ -188,23 +207,37 @@ class Ingest:
                 advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
             ) from error
 
-    async def _keep_house(self, context: ssl.SSLContext) -> None:
-        """Cut idle connections; renew the server's certificate long before it ends."""
-        renew_at_s = self._clock.monotonic_s() + _RENEW_S
+    async def _keep_house(self) -> None:
+        """Cut idle connections."""
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._connections.sweep()
-            if self._clock.monotonic_s() >= renew_at_s:
-                renew_at_s = self._clock.monotonic_s() + _RENEW_S
-                try:
-                    if self._renew_server():
+
+    async def _keep_authority(self, context: ssl.SSLContext) -> None:
+        """Follow a roll-over of the CA; renew the server's certificate long before it ends. May wait for a key."""
+        renew_at_s = self._clock.monotonic_s() + _RENEW_S
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            try:
+                changed = await asyncio.to_thread(self._authority.refresh)
+                if changed:
+                    log.info("the register of authorities changed: pin %s", self._authority.pin)
+                    self._authority.load_trust(context)
+                if changed or self._clock.monotonic_s() >= renew_at_s:
+                    renew_at_s = self._clock.monotonic_s() + _RETRY_S
+                    if await self._issuer.run(self._renew_server):
                         self._authority.load_server(context)
-                except CollectorError:
-                    log.exception("the server's certificate could not be renewed")
+                    self._watch()
+                    renew_at_s = self._clock.monotonic_s() + _RENEW_S
+            except CollectorError as error:
+                log.error("the CA cannot be used as it is: %s (%s)", error, error.advice)
 
     def _renew_server(self) -> bool:
-        names = self._config.collector.names
-        renewed = bool(names) and self._authority.renew_server(names, self._clock.wall_ns())
+        renewed = self._authority.renew_server(self._config.collector.names, self._clock.wall_ns())
         if renewed:
-            log.info("made a new server certificate for %s", ", ".join(names))
+            log.info("made a new server certificate")
         return renewed
+
+    def _watch(self) -> None:
+        for line in warnings(self._authority.chains, self._clock.wall_ns()):
+            log.warning("%s", line)

@@ -31,9 +31,9 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import RecoveryRequest, sensor_id
 from appliance.wire.fields import format_clock
 from collector_client.attest import SOFTWARE
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.peer import quarantined, superseded
 from collector_client.ingest.refuse import RefusedError, refuse
-from collector_client.pki.authority import Authority
 from collector_client.pki.profile import spki_der
 from collector_client.store import Control, audit, keys, sensors
 from collector_client.store.keys import KeyRecord
@@ -44,10 +44,10 @@ _ACTOR = "ingest"
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Renews certificates of one store with one authority."""
+    """Renews certificates of one store with one issuer."""
 
     control: Control
-    authority: Authority
+    issuer: Issuer
     certificate_days: int
     production: bool
     grace_ns: int
@@ -166,7 +166,7 @@ class Renewal:
             raise superseded(known)
         if known is not None and known.state(now_ns) == "unused" and now_ns < (known.not_after_ns or 0):
             return known.certificate or b""
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, record.assurance, name=record.sensor_id)
+        made = self.issuer.issue_sensor(key, now_ns, self.certificate_days, record.assurance, name=record.sensor_id)
         keys.issue(connection, asked, record.sensor_id, made.der, made.not_after_ns, now_ns)
         sensors.set_certificate(connection, record.sensor_id, made.der, made.not_after_ns)
         until = format_clock(made.not_after_ns)

@@ -4,8 +4,8 @@
     issuing.pem, issuing-2.pem ...  an issuing CA
 
 What a sensor is told (`told`): the trusted roots and issuing CAs, and every link from root to root, also from retired
-ones: it is how a box that was away for the whole of a roll-over finds the new root. Why the link and nothing else: it is
-plain X.509, so that TLS stacks follow it; it is made once, by the offline root's key, so that who steals an issuing CA
+ones: so a box that was away for the whole of a roll-over finds the new root. Why the link and nothing else: it is
+plain X.509, which TLS stacks follow; it is made once, by the offline root's key, so that who steals an issuing CA
 cannot bring a root of his own. OldWithNew is not made: nobody who starts with the new root needs the old one.
 
 Rules of this file: reads certificates, writes nothing. Every chain is checked when it is loaded.
@@ -58,7 +58,8 @@ class Chains:
             if entry.kind == "root" and issued(issuing, self.certificates[entry.name]):
                 return self.certificates[entry.name]
         raise OperatorError(
-            f"the issuing CA {profile.pin_of(issuing)[:8]} hangs from none of the roots", advice="restore them from a backup"
+            f"the issuing CA {profile.pin_of(issuing)[:8]} hangs from none of the roots",
+            advice="restore them from a backup",
         )
 
     def trusted(self, kind: str) -> list[x509.Certificate]:

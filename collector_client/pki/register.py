@@ -9,8 +9,8 @@
     trusted     what hangs from it is taken, it signs nothing
     retired     nothing that hangs from it is taken; its certificate stays for the record, its key file is removed
 
-Rules of this file: pure; bytes in, a register out, or `OperatorError`. A state changes only by `STEPS`. A folder without
-the file has the first two: `root`, and `issuing` with its key beside it. Certificates lie in `NAME.pem`.
+Rules of this file: pure; bytes in, a register out, or `OperatorError`. A state changes only by `STEPS`. A folder
+without the file has the first two: `root`, and `issuing` with its key beside it. Certificates lie in `NAME.pem`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Register:
             if entry.name == name:
                 return entry
         known = ", ".join(entry.name for entry in self.entries)
-        raise OperatorError(f"{name[:80]!r} came, one of {known} was allowed", advice="list them: vedette-collector ca show")
+        raise OperatorError(
+            f"{name[:80]!r} came, one of {known} was allowed", advice="list them: vedette-collector ca show"
+        )
 
     def next_name(self, kind: Kind) -> str:
         """A name that none has had."""
@@ -153,7 +155,9 @@ def parse_register(data: bytes) -> Register:
             f"{REGISTER_NAME} does not read ({type(error).__name__})", advice="restore it from a backup"
         ) from error
     if version != FORMAT:
-        raise OperatorError(f"{REGISTER_NAME}: format {version!r} came, {FORMAT} was allowed", advice="use a newer collector")
+        raise OperatorError(
+            f"{REGISTER_NAME}: format {version!r} came, {FORMAT} was allowed", advice="use a newer collector"
+        )
     signing = sum(entry.state == "issuing" for entry in entries)
     if len({entry.name for entry in entries}) != len(entries) or len(entries) > MAX_AUTHORITIES or signing != 1:
         raise OperatorError(

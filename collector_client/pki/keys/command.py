@@ -8,9 +8,9 @@
     exit code    0   answered                69  the key's place cannot be reached (EX_UNAVAILABLE)
                  75  try again (EX_TEMPFAIL)  77  permission denied (EX_NOPERM)     other  failed
 
-Rules of this file: one run of the command for each question, in a session of its own that is killed as a whole when its
-time is over or it says too much. Nothing secret is handed over: a digest and a name. What it writes to standard error is
-shown to the operator, cut and without control characters.
+Rules of this file: one run of the command for each question, in a session of its own that is killed as a whole when
+its time is over or it says too much. Nothing secret is handed over: a digest and a name. What it writes to standard
+error is shown to the operator, cut and without control characters.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EXIT_CODES = {
     126: "it cannot be executed",
     127: "a program that it needs is not there",
 }
-_ADVICE = "try it by hand: its questions and answers are in the README, \"The certificate authority\""
+_ADVICE = 'try it by hand: its questions and answers are in the README, "The certificate authority"'
 
 
 @dataclass(slots=True)

@@ -42,7 +42,8 @@ class KeyPlaces:
             return token_signer(parse_token_place(self.pkcs11_uri), entry.key_id, self.environment)
         if not self.command or not self.command[0].startswith("/"):
             raise OperatorError(
-                f"the key of {entry.name} is behind a command, and [ca] command names none by an absolute path", advice=_SET
+                f"the key of {entry.name} is behind a command, and [ca] command names none by an absolute path",
+                advice=_SET,
             )
         return CommandSigner(self.command, entry.key_id, self.timeout_ms)
 

@@ -7,7 +7,7 @@ be had here. Failures of the place are `KeyFault`, whoever's library raised them
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol, cast
+from typing import NoReturn, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -106,7 +106,7 @@ class RemoteKey(ec.EllipticCurvePrivateKey):
     def private_bytes(
         self,
         encoding: serialization.Encoding,
-        format: serialization.PrivateFormat,  # noqa: A002 - the base class's name
+        format: serialization.PrivateFormat,
         encryption_algorithm: serialization.KeySerializationEncryption,
     ) -> NoReturn:
         """Never here."""
@@ -128,4 +128,4 @@ def p256(where: str, key: object) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         kind = getattr(getattr(key, "curve", None), "name", type(key).__name__)
         raise KeyFault(f"{where}: a key of kind {kind} came, an elliptic-curve key on P-256 was allowed")
-    return cast("ec.EllipticCurvePublicKey", key)
+    return key

@@ -2,7 +2,7 @@
 
     asked          no session open      session open
     sign           log in, find, sign   sign
-    it failed      KeyFault             close, load the module's view anew, log in, find, sign; KeyFault if that fails too
+    it failed      KeyFault             close, look for the token anew, log in, find, sign; KeyFault if that fails too
     wrong PIN      KeyFault, and the token is not asked again with this PIN: three wrong ones lock it
 
 Rules of this file: the only one that imports the PKCS#11 library, which may be absent. Every exception of it ends here
@@ -52,7 +52,7 @@ class TokenSigner:
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The public half, as the token tells it; raises `KeyFault`."""
-        return self._tried(lambda: self._read_public())
+        return p256(self.where, self._tried(self._read_public))
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign in the token; raises `KeyFault`."""
@@ -162,7 +162,9 @@ class TokenSigner:
             if isinstance(error, kind):
                 return KeyFault(f"{self.where}: {words}", advice=advice)
         name = type(error).__name__
-        return KeyFault(f"{self.where}: the token failed ({name})", advice="is the token there, and its module current?")
+        return KeyFault(
+            f"{self.where}: the token failed ({name})", advice="is the token there, and its module current?"
+        )
 
 
 _PIN = "put the right PIN where pin-source says; look at the token first: wrong PINs lock it"
@@ -174,7 +176,11 @@ def _WORDS() -> tuple[tuple[type[Exception], str, str], ...]:  # noqa: N802 - a 
         (pkcs11.PinIncorrect, "the PIN is wrong", _PIN),
         (pkcs11.PinInvalid, "the PIN is wrong", _PIN),
         (pkcs11.PinLenRange, "the PIN is wrong", _PIN),
-        (pkcs11.NoSuchToken, "no token of this label", "is it plugged in? is the label that of `p11tool --list-tokens`?"),
+        (
+            pkcs11.NoSuchToken,
+            "no token of this label",
+            "is it plugged in? is the label that of `p11tool --list-tokens`?",
+        ),
         (pkcs11.TokenNotPresent, "the token is gone", "plug it in again"),
         (pkcs11.DeviceRemoved, "the token is gone", "plug it in again"),
         (pkcs11.NoSuchKey, "no key of this label is in the token", "was it restored or initialized anew?"),

@@ -4,7 +4,7 @@
     pkcs11:token=vedette?module-path=/usr/lib/libhsm.so&pin-source=env:VEDETTE_CA_PIN
 
 Rules of this file: text in, a place or `OperatorError` out. `pin-value` is refused, because a URI stands in files, logs
-and listings; an attribute that is not known is refused by name. `pin-source=env:NAME` is ours, RFC 7512 knows files only.
+and listings; an attribute that is not known is refused by name. `pin-source=env:NAME` is ours, RFC 7512 has files.
 """
 
 from __future__ import annotations
