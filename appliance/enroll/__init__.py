@@ -4,6 +4,7 @@ from appliance.enroll.client import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.enroll.errors import (
     EnrollmentRefusedError,
     IssuedWrongError,
+    RootUnknownError,
     TokenExpiredError,
     TokenUnknownError,
     TokenUsedError,
@@ -22,6 +23,7 @@ __all__ = [
     "RenewalState",
     "RenewalStatus",
     "Renewer",
+    "RootUnknownError",
     "TokenExpiredError",
     "TokenUnknownError",
     "TokenUsedError",

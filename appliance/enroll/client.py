@@ -27,9 +27,10 @@ from appliance.identity import (
     SensorCertificate,
     Signer,
 )
-from appliance.identity.certificates import chain_to, parse_pem, pinned_root
+from appliance.identity.certificates import parse_pem
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context, unverified_context
+from appliance.identity.trust import leads_to
 from appliance.wire.enrollment import EnrollmentToken, parse_pin
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import MAX_ANSWER_BYTES, SessionError
@@ -90,12 +91,13 @@ def standing(folder: IdentityFolder, pin: str, clock: Clock) -> SensorCertificat
         return None
     try:
         identity = folder.load()
-        root = pinned_root(parse_pem(str(folder.ca_path), read_small(folder.ca_path)), pin)
+        trusted = parse_pem(str(folder.ca_path), read_small(folder.ca_path))
         chain = parse_pem(str(folder.certificate_path), read_small(folder.certificate_path))
         identity.certificate.life.check(clock.wall_ns())
+        ours = folder.goes_back_to(pin)
     except (OperatorError, CertificateInvalidError):
         return None
-    if root is None or chain_to(root, chain[0], chain[1:]) is None:
+    if not ours or leads_to(trusted, chain[0], chain[1:]) is None:
         return None
     return identity.certificate
 
@@ -148,7 +150,7 @@ def _enroll_at(
     while True:
         needs = exchange.needs()
         if isinstance(needs, Issued):
-            folder.write(ca_pem=needs.ca_pem, certificate_pem=needs.certificate_pem)
+            folder.write(ca_pem=needs.ca_pem, certificate_pem=needs.certificate_pem, pin=plan.pin)
             on_step(f"{url}: the certificate came")
             return Enrolled(needs.certificate, str(url), already=False)
         on_step(f"{url}: {_DOING[exchange.step]}")

@@ -24,13 +24,13 @@ from appliance.enroll.refused import refused
 from appliance.errors import ApplianceError
 from appliance.identity import Answer, CertificateInvalidError, SensorCertificate
 from appliance.identity.certificates import (
-    chain_to,
     parse_certs_only,
     pinned_root,
     sensor_certificate,
     spki_der,
     to_pem,
 )
+from appliance.identity.trust import follow, leads_to
 from appliance.wire.enrollment import (
     CACERTS_PATH,
     CSR_MEDIA_TYPE,
@@ -158,7 +158,7 @@ class Exchange:
             self._refused(answer)
             return
         if self.step is Step.CA:
-            self._take_authorities(self._certificates(answer))
+            self._take_authorities(self._certificates(answer), now_ns)
         elif self.step is Step.CHALLENGE:
             try:
                 self._challenge = ResidencyChallenge.decode(answer.body)
@@ -205,22 +205,21 @@ class Exchange:
         except (SessionError, CertificateInvalidError) as exc:
             raise IssuedWrongError(str(exc), advice="is this a collector? check [collector] urls") from exc
 
-    def _take_authorities(self, authorities: list[x509.Certificate]) -> None:
+    def _take_authorities(self, authorities: list[x509.Certificate], now_ns: int) -> None:
         root = pinned_root(authorities, self._pin)
         if root is None:
             raise WrongPinError(
                 f"{self._where}: none of the {len(authorities)} CAs it offers has the pinned key {self._pin[:16]}…",
                 advice="compare [collector] ca_pin with what `vedette-collector init` printed: is somebody between?",
             )
-        # Only what hangs below the pinned root is kept; whatever else came is forgotten.
-        below = [ca for ca in authorities if ca != root and chain_to(root, ca, authorities) is not None]
-        self._trusted = [root, *below]
+        # Only the pinned root, one that it vouches for, and what is below is kept; whatever else came is forgotten.
+        self._trusted = follow([root], authorities, now_ns)
 
     def _take_certificates(self, certificates: list[x509.Certificate], now_ns: int) -> None:
         leaf = next((certificate for certificate in certificates if spki_der(certificate) == self._spki), None)
         if leaf is None:
             raise IssuedWrongError(f"{self._where}: the certificate that came is for another key", advice=_REPORT)
-        chain = chain_to(self._trusted[0], leaf, [*certificates, *self._trusted])
+        chain = leads_to(self._trusted, leaf, [*certificates, *self._trusted])
         if chain is None:
             raise IssuedWrongError(
                 f"{self._where}: the certificate that came does not lead to the pinned CA", advice=_REPORT

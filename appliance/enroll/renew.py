@@ -2,7 +2,8 @@
 
     on disk                                  next step
     one pair                                 make the next pair's key, ask for its certificate
-    one pair, the next one's key             ask (again) with that key: its answer may have been lost
+    one pair, the next one's key             ask (again) with that key: its answer may have been lost;
+                                             the CAs that the collector tells of first, when they can be believed
     one pair, the next pair whole            switch: the next pair is in force
     the pair in force and the one before     use it: the collector supersedes the old key; remove the old pair
 
@@ -18,10 +19,12 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from cryptography import x509
+
 from appliance.clock import Clock
 from appliance.enroll.asking import ask, certificates_of
 from appliance.enroll.csr import certificate_request
-from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
+from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError, RootUnknownError
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import (
     Answer,
@@ -36,11 +39,13 @@ from appliance.identity import (
     SensorCertificate,
     Signer,
 )
-from appliance.identity.certificates import chain_to, parse_pem, sensor_certificate, spki_der, to_pem
+from appliance.identity.certificates import parse_pem, sensor_certificate, spki_der, to_pem
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context
+from appliance.identity.trust import follow, leads_to
 from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import (
+    CACERTS_PATH,
     CSR_MEDIA_TYPE,
     RECOVER_PATH,
     SIMPLEREENROLL_PATH,
@@ -52,6 +57,7 @@ from appliance.wire.session import CONFIG_PATH
 
 # The collector has no idea of the new key: it was restored from a backup, say. The old one may still be known.
 _UNKNOWN_TO_IT = frozenset({SessionCode.CERTIFICATE_FOREIGN, SessionCode.SENSOR_UNKNOWN})
+_NEW_ROOT = "ask the collector's operator; if it was set up anew, enroll with its pin and a new token: vedette enroll"
 _REPORT = "report this to the collector's operator; the old certificate stays in force"
 
 
@@ -93,6 +99,7 @@ def renew(
         OperatorError: a renewal is going on in another process.
         NotEnrolledError, KeyFileError, CertificateInvalidError: there is nothing to renew from, or no room to.
         EnrollmentRefusedError, IssuedWrongError: the collector said no, or issued something that is not ours.
+        RootUnknownError: the collector has another root, and ours does not vouch for it.
         LinkError: the connection failed, by name.
     """
     with folder.pairs.changing():
@@ -108,7 +115,12 @@ def _switch(plan: RenewalPlan, folder: IdentityFolder, clock: Clock, on_step: Ca
         folder.pairs.drop(folder.pairs.following())
     if not following.certificate_path.exists():
         signer = _next_key(folder, following, identity, on_step)
-        following.write_certificate(_ask_for(plan, identity, signer, clock, on_step))
+        certificate_pem, trusted = _ask_for(plan, identity, signer, clock, on_step)
+        if to_pem(trusted) != read_small(identity.ca_path):
+            # Before the certificate: a box whose certificate has a new root behind it knows that root.
+            folder.write_ca(to_pem(trusted))
+            on_step("the collector's CAs have changed; the new ones are on disk")
+        following.write_certificate(certificate_pem)
         on_step("its certificate is on disk")
     folder.pairs.switch(following.certificate_path.parent)
     on_step("the new key and certificate are in force")
@@ -176,20 +188,26 @@ def _at_any(
 
 def _ask_for(
     plan: RenewalPlan, identity: Identity, signer: Signer, clock: Clock, on_step: Callable[[str], None]
-) -> bytes:
-    """The new key's certificate and its chain, in PEM.
+) -> tuple[bytes, list[x509.Certificate]]:
+    """The new key's certificate and its chain, in PEM, and the CAs that are trusted from now on.
 
     Raises:
+        RootUnknownError: the collector's roots are others than ours, and none of ours vouches for them.
         IssuedWrongError: what came is not for this key, under this CA, in this sensor's name, and in date.
     """
     request_der = certificate_request(signer)
-    url, answer = _at_any(plan, lambda url: _ask_at(url, plan, identity, request_der, clock, on_step), on_step)
-    came = certificates_of(url, answer)
-    trusted = parse_pem(str(identity.ca_path), read_small(identity.ca_path))
+    told: list[x509.Certificate] = []
+
+    def both(url: CollectorUrl) -> Answer:
+        told[:] = _authorities(url, plan, identity, clock)
+        return _ask_at(url, plan, identity, request_der, clock, on_step)
+
+    url, answer = _at_any(plan, both, on_step)
+    came, trusted = certificates_of(url, answer), told
     leaf = next((certificate for certificate in came if spki_der(certificate) == signer.spki_der()), None)
     if leaf is None:
         raise IssuedWrongError(f"{url}: the certificate that came is for another key", advice=_REPORT)
-    chain = chain_to(trusted[0], leaf, [*came, *trusted])
+    chain = leads_to(trusted, leaf, [*came, *trusted])
     if chain is None:
         raise IssuedWrongError(f"{url}: the certificate that came does not lead to the pinned CA", advice=_REPORT)
     try:
@@ -201,7 +219,17 @@ def _ask_for(
         allowed = identity.certificate.sensor_id
         came_for = f"{url}: a certificate for {issued.sensor_id} came"
         raise IssuedWrongError(f"{came_for}, one for {allowed} was allowed", advice=_REPORT)
-    return to_pem(chain)
+    return to_pem(chain), trusted
+
+
+def _authorities(url: CollectorUrl, plan: RenewalPlan, identity: Identity, clock: Clock) -> list[x509.Certificate]:
+    """What to trust from now on, from a server that the present trust verifies; no client certificate is needed."""
+    present = read_small(identity.ca_path)
+    answer = ask(url, enrollment_context(present), "GET", CACERTS_PATH, timeout_s=plan.timeout_s, proxy=plan.proxy)
+    trusted = follow(parse_pem(str(identity.ca_path), present), certificates_of(url, answer), clock.wall_ns())
+    if not trusted:
+        raise RootUnknownError(f"{url}: none of its roots is ours, and none of ours vouches for one", advice=_NEW_ROOT)
+    return trusted
 
 
 def _ask_at(
@@ -219,6 +247,10 @@ def _ask_at(
         headers = {"Content-Type": CSR_MEDIA_TYPE, "Content-Transfer-Encoding": "base64"}
         try:
             return send(identity.context(), SIMPLEREENROLL_PATH, headers, encode_base64(request_der))
+        except EnrollmentRefusedError as exc:
+            if exc.code is not SessionCode.AUTHORITY_RETIRED:
+                raise
+            on_step(str(exc))
         except (ClientRefusedError, ConnectionLostError) as exc:
             # By the collector's clock it may have ended, of which TLS 1.3 tells a client late or by a cut alone
             # (RFC 8446 section 4.4.2.4); the answer to a recovery says the true reason.

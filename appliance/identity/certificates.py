@@ -128,7 +128,7 @@ def spki_der(certificate: x509.Certificate) -> bytes:
 def pinned_root(certificates: Sequence[x509.Certificate], pin: str) -> x509.Certificate | None:
     """The certificate that has the pinned key, if it is a CA that signed itself."""
     for certificate in certificates:
-        if ca_pin(spki_der(certificate)) == pin and _is_ca(certificate) and _issued(certificate, certificate):
+        if ca_pin(spki_der(certificate)) == pin and is_ca(certificate) and issued(certificate, certificate):
             return certificate
     return None
 
@@ -141,12 +141,12 @@ def chain_to(
     Signatures, names and the CA flag are checked here; dates are left to TLS, which asks at every connection.
     """
     chain = [leaf]
-    while not _issued(chain[-1], root):
-        above = [ca for ca in between if ca not in chain and _is_ca(ca) and _issued(chain[-1], ca)]
+    while not issued(chain[-1], root):
+        above = [ca for ca in between if ca not in chain and is_ca(ca) and issued(chain[-1], ca)]
         if not above:
             return None
         chain.append(above[0])
-    return chain if _is_ca(root) else None
+    return chain if is_ca(root) else None
 
 
 def sensor_certificate(certificate: x509.Certificate) -> SensorCertificate:
@@ -179,14 +179,16 @@ def life_of(certificate: x509.Certificate) -> Life:
     return Life(_ns(certificate.not_valid_before_utc), _ns(certificate.not_valid_after_utc))
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether it says that it is a CA."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (ValueError, x509.ExtensionNotFound):
         return False
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether names and signature fit."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
