@@ -63,14 +63,13 @@ class Chains:
         )
 
     def trusted(self, kind: str) -> list[x509.Certificate]:
-        """Roots or issuing CAs that count; what is above the CA that signs comes first."""
-        first = (self.register.issuing.name, self._name(self.root))
-        entries = [one for one in self.register.entries if one.kind == kind and one.state in TRUSTED]
-        entries.sort(key=lambda one: one.name not in first)
-        return [self.certificates[one.name] for one in entries]
+        """Roots or issuing CAs that count."""
+        return [
+            self.certificates[one.name] for one in self.register.entries if (one.kind == kind and one.state in TRUSTED)
+        ]
 
     def told(self) -> list[x509.Certificate]:
-        """What a sensor gets to know: the root first."""
+        """What a sensor gets to know; CMS keeps no order."""
         return [*self.trusted("root"), *self.trusted("issuing"), *self.links]
 
     def above_server(self) -> list[x509.Certificate]:
