@@ -40,7 +40,7 @@ class TokenSigner:
 
     place: TokenPlace
     label: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     where: str = field(init=False)
     _session: Any = field(init=False, default=None, repr=False)
     _key: Any = field(init=False, default=None, repr=False)
