@@ -22,8 +22,8 @@ from collector_client.cli.options import (
     shown_time,
 )
 from collector_client.errors import OperatorError
-from collector_client.pki import PKI_NAME, load_chains
-from collector_client.pki.watch import warnings
+from collector_client.pki import PKI_NAME
+from collector_client.pki.overview import ca_warnings
 from collector_client.store import Control, audit, query, sensors
 from collector_client.store.clock import SystemClock
 from collector_client.store.reader import Reader
@@ -81,7 +81,7 @@ def run_sensors(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rows)
         return 0
-    for line in warnings(load_chains(args.directory / PKI_NAME), SystemClock().wall_ns()):
+    for line in ca_warnings(args.directory / PKI_NAME, SystemClock().wall_ns()):
         hint(f"warning: {line}")
     if not rows:
         hint("no sensor has enrolled yet; make a token:")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from collector_client.errors import CollectorError
 from collector_client.pki import profile
 from collector_client.pki.chains import Chains, issued, load_chains
 from collector_client.pki.register import Entry
@@ -48,6 +49,19 @@ def overview(folder: Path, in_use: Iterable[tuple[str, bytes]], now_ns: int) -> 
         hanging.setdefault(profile.issuer_identifier(x509.load_der_x509_certificate(der)), set()).add(sensor)
     said = warnings(chains, now_ns)
     return [_line(folder, chains, entry, hanging, said, now_ns) for entry in chains.register.entries]
+
+
+def ca_warnings(folder: Path, now_ns: int) -> list[str]:
+    """What an operator should know of the authorities of a folder; that they cannot be read is one such thing.
+
+    A folder that is not there has none: a copy of the store alone may be looked at.
+    """
+    if not folder.exists():
+        return []
+    try:
+        return warnings(load_chains(folder), now_ns)
+    except CollectorError as error:
+        return [f"the certificate authorities cannot be read: {error}"]
 
 
 def _line(

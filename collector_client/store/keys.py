@@ -65,8 +65,8 @@ def issue(
 
 
 def certificates_in_use(connection: sqlite3.Connection, now_ns: int) -> list[tuple[str, bytes]]:
-    """Sensor id and certificate (DER), in date at `now_ns`, of every key that its sensor, which is not revoked, may need:
-    the current one and one that was not used yet. A superseded one is not needed, even while it still may speak.
+    """Sensor id and certificate (DER), in date at `now_ns`, of every key that its sensor, which is not revoked, may
+    need: the current one and one that was not used yet. A superseded one is not needed, even while it still may speak.
     """
     rows = connection.execute(
         "SELECT sensor_keys.sensor_id, sensor_keys.certificate FROM sensor_keys JOIN sensors USING (sensor_id)"
