@@ -102,7 +102,7 @@ class Issuer:
         try:
             for _ in range(_RUNS):
                 try:
-                    return await self._keeper.call(work)
+                    return await self._keeper.call_newcomer(work)
                 except UnsignedError as error:
                     asked.append(error.asked)
                     self._signed[error.asked] = await self._sign(error)

@@ -1,9 +1,10 @@
 """From a client certificate to a sensor's identity, and from the sensor's record to leave to speak.
 
-Rules of this file: TLS has proved that the peer holds the key and that our CA signed it; here the key is looked up
-among the named sensor's, because a name alone proves nothing, and dates are checked again, because a connection may
-outlive them. Tenant, assurance, revocation and the key's state come from the record, looked up for every request. No
-sockets, no clock of its own.
+Rules of this file: TLS has proved that the peer holds the key and that a CA of ours signed it, be it a retired one
+(TLS could only cut the connection; the refusal here says what to do). Here the key is looked up among the named
+sensor's, because a name alone proves nothing, and dates are checked again, because a connection may outlive them.
+Tenant, assurance, revocation and the key's state come from the record, looked up for every request. No sockets, no
+clock of its own.
 """
 
 from __future__ import annotations
@@ -23,23 +24,19 @@ from appliance.wire.enrollment import ASSURANCE_URN, SENSOR_URN, parse_sensor_id
 from appliance.wire.fields import SessionError, format_clock
 from collector_client.attest import SOFTWARE
 from collector_client.ingest.refuse import RefusedError, refuse
-from collector_client.pki.profile import issuer_identifier
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 
 
 @dataclass(frozen=True, slots=True)
 class PeerCertificate:
-    """What a client certificate says; `key_id` is made from its key, `sensor_id` is the name that it bears,
-    `issuer` its AuthorityKeyIdentifier, which TLS has held against the CA's.
-    """
+    """What a client certificate says; `key_id` is made from its key, `sensor_id` is the name that it bears."""
 
     sensor_id: str
     key_id: str
     assurance: str
     not_before_ns: int
     not_after_ns: int
-    issuer: bytes
 
 
 @lru_cache(maxsize=4096)
@@ -68,7 +65,6 @@ def read_certificate(der: bytes) -> PeerCertificate | None:
         assurances[0],
         int(certificate.not_valid_before_utc.timestamp()) * 1_000_000_000,
         int(certificate.not_valid_after_utc.timestamp()) * 1_000_000_000,
-        issuer_identifier(certificate),
     )
 
 
@@ -89,8 +85,8 @@ class Gate:
         accepts: Callable[[bytes], bool],
         production: bool,
     ) -> None:
-        """`find` looks up the record of a sensor and of a key; `accepts` says whether an issuing CA is still trusted,
-        by its key identifier; `production` refuses keys in software.
+        """`find` looks up the record of a sensor and of a key; `accepts` says whether a certificate (DER) was
+        issued by a CA that is trusted now; `production` refuses keys in software.
         """
         self._find = find
         self._accepts = accepts
@@ -101,7 +97,8 @@ class Gate:
 
         Raises:
             RefusedError: no certificate, not a sensor's, out of date, no record, revoked, of a retired CA, not one of
-            its keys or one that is superseded, or not fit for production.
+            its keys or one that is superseded, or not fit for production; its `subject` is the sensor that the
+            certificate names.
         """
         if certificate_der is None:
             raise refuse(SessionCode.CERTIFICATE_MISSING, "no client certificate", "one that this collector issued")
@@ -112,16 +109,32 @@ class Gate:
                 "a certificate that names no sensor",
                 f"SAN URI {SENSOR_URN}<id of its first key>",
             )
+        try:
+            return self._admit(peer, certificate_der, now_ns)
+        except RefusedError as error:
+            error.subject = peer.sensor_id
+            raise
+
+    def _admit(self, peer: PeerCertificate, certificate_der: bytes, now_ns: int) -> Admitted:
         if not peer.not_before_ns <= now_ns <= peer.not_after_ns:
             span = f"{format_clock(peer.not_before_ns)} to {format_clock(peer.not_after_ns)}"
             raise refuse(SessionCode.CERTIFICATE_EXPIRED, f"a certificate for {span}", format_clock(now_ns))
         record, key = self._find(peer.sensor_id, peer.key_id)
         if record is None:
             raise refuse(SessionCode.SENSOR_UNKNOWN, peer.sensor_id, "a sensor with a record here")
+        try:
+            return Admitted(record, self._check(record, key, peer, now_ns, accepted=self._accepts(certificate_der)))
+        except RefusedError as error:
+            error.subject = record.sensor_id
+            raise
+
+    def _check(
+        self, record: SensorRecord, key: KeyRecord | None, peer: PeerCertificate, now_ns: int, *, accepted: bool
+    ) -> KeyRecord:
         if record.revoked_ns is not None:
             raise self._revoked(record)
-        if not self._accepts(peer.issuer):
-            came = f"a certificate of the CA {peer.issuer.hex()[:16]}"
+        if not accepted:
+            came = f"a certificate of {record.sensor_id} by a CA that was retired"
             raise refuse(SessionCode.AUTHORITY_RETIRED, came, "one of a CA that is trusted now")
         if key is None or key.sensor_id != record.sensor_id:
             came = f"a certificate of {record.sensor_id} for the key {peer.key_id}"
@@ -130,7 +143,7 @@ class Gate:
             raise superseded(key)
         if self._production and SOFTWARE in (record.assurance, peer.assurance):
             raise refuse(SessionCode.KEY_IN_SOFTWARE, f"assurance {SOFTWARE}", "a hardware key")
-        return Admitted(record, key)
+        return key
 
     @staticmethod
     def _revoked(record: SensorRecord) -> RefusedError:

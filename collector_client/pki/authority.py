@@ -186,14 +186,14 @@ class Authority:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        context.num_tickets = 0  # a resumed session would skip the certificate check
-        self.load_trust(context)
+        # A resumed session skips the certificate check: every request looks its key up, and tickets of another context,
+        # whose keys live in memory only, are worth nothing (ingest/tickets.py makes it anew).
+        context.num_tickets = 1
+        # Also what is retired: who shows such a certificate is to be told so, which `Gate` does at every request.
+        known = pem_of(*self.chains.certificates.values()).decode("ascii")
+        context.load_verify_locations(cadata=known)
         self.load_server(context)
         return context
-
-    def load_trust(self, context: ssl.SSLContext) -> None:
-        """Add what is trusted now; what is trusted no more goes with the context, and `Chains.accepts` until then."""
-        context.load_verify_locations(cadata=self.ca_pem().decode("ascii"))
 
     def load_server(self, context: ssl.SSLContext) -> None:
         """Load the server's chain and key into a context; connections made from now on use it."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -76,9 +77,11 @@ class Chains:
         """What the server sends after its own certificate: its CA, and the way to it from every root before."""
         return [self.issuing, *reversed(self.links)]
 
-    def accepts(self, issuer: bytes) -> bool:
-        """Whether certificates with this AuthorityKeyIdentifier hang from an issuing CA that is trusted."""
-        return issuer in {profile.key_identifier(one) for one in self.trusted("issuing")}
+    def accepts(self, certificate_der: bytes) -> bool:
+        """Whether an issuing CA that is trusted has signed it: by the signature, because who has a stolen root can give
+        a CA of his own any key identifier.
+        """
+        return _signed_by_any(certificate_der, tuple(self.trusted("issuing")))
 
     def entry_of(self, certificate: x509.Certificate) -> Entry:
         """The register's line of a certificate of ours."""
@@ -86,6 +89,12 @@ class Chains:
 
     def _name(self, certificate: x509.Certificate) -> str:
         return next(name for name, one in self.certificates.items() if one == certificate)
+
+
+@lru_cache(maxsize=8192)
+def _signed_by_any(certificate_der: bytes, issuers: tuple[x509.Certificate, ...]) -> bool:
+    certificate = x509.load_der_x509_certificate(certificate_der)
+    return any(issued(certificate, issuer) for issuer in issuers)
 
 
 def load_chains(folder: Path) -> Chains:
@@ -132,8 +141,8 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def is_ca(certificate: x509.Certificate, path_length: int) -> bool:
-    """Whether it is a CA on P-256 with that path length that may sign certificates."""
+def is_ca(certificate: x509.Certificate, *, above_cas: bool) -> bool:
+    """Whether it is a CA on P-256 that may sign certificates: of CAs, or (a path length of 0) of others only."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -141,4 +150,4 @@ def is_ca(certificate: x509.Certificate, path_length: int) -> bool:
     except (ValueError, x509.ExtensionNotFound):
         return False
     on_curve = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
-    return constraints.ca and constraints.path_length == path_length and usage.key_cert_sign and on_curve
+    return constraints.ca and (constraints.path_length != 0) == above_cas and usage.key_cert_sign and on_curve

@@ -64,7 +64,7 @@ def issuer_identifier(certificate: x509.Certificate) -> bytes:
 def make_root(key: EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     """The self-signed root; it signs issuing CAs and its successor, nothing else."""
     name = _name("Vedette root CA")
-    return _ca(_base(name, name, key.public_key(), now, timedelta(days=ROOT_DAYS)), key, path_length=1)
+    return _ca(_base(name, name, key.public_key(), now, timedelta(days=ROOT_DAYS)), key, path_length=None)
 
 
 def make_issuing(
@@ -81,14 +81,15 @@ def make_link(
 ) -> x509.Certificate:
     """The old root's word for the new root's key (NewWithOld, RFC 4210 section 4.4).
 
-    Both have one name, so that it is self-issued and does not count towards the old root's path length (RFC 5280
-    section 6.1.4).
+    Both have one name (self-issued, RFC 5280 section 3.2). Neither has a path length, because verifiers differ in
+    whether they count self-issued certificates, and a box may have missed several roll-overs; that an issuing CA makes
+    no CAs is said by its own.
     """
     key = successor.public_key()
     if not isinstance(key, EllipticCurvePublicKey) or successor.subject != root.subject:
         raise OperatorError("another kind of certificate came, a root made by `ca new-root` was allowed")
     builder = _base(root.subject, root.subject, key, now, timedelta(days=ROOT_DAYS), root)
-    return _ca(builder, root_key, path_length=1)
+    return _ca(builder, root_key, path_length=None)
 
 
 def make_request(key: EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
@@ -213,7 +214,7 @@ def _usage(*, signature: bool = False, certificates: bool = False) -> x509.KeyUs
     )
 
 
-def _ca(builder: x509.CertificateBuilder, signer: EllipticCurvePrivateKey, path_length: int) -> x509.Certificate:
+def _ca(builder: x509.CertificateBuilder, signer: EllipticCurvePrivateKey, path_length: int | None) -> x509.Certificate:
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)

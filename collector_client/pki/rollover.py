@@ -153,7 +153,7 @@ def load_root(root_dir: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivate
         OperatorError: one is missing, damaged or readable for others, or they do not fit.
     """
     root, key = load_certificate(root_dir / ROOT_PEM), load_key(root_dir / ROOT_KEY)
-    if root.public_key() != key.public_key() or not is_ca(root, 1):
+    if root.public_key() != key.public_key() or not is_ca(root, above_cas=True):
         raise OperatorError(f"{root_dir}: {ROOT_KEY} is not the key of the root in {ROOT_PEM}")
     return root, key
 
@@ -181,8 +181,8 @@ def install(folder: Path, certificates: Sequence[x509.Certificate], now_ns: int)
     unknown = [one for one in certificates if one not in known]
     for one in unknown:
         _check_date(one, profile.datetime_of(now_ns))
-    roots = [one for one in unknown if is_ca(one, 1) and issued(one, one)]
-    links = [one for one in unknown if one not in roots and is_ca(one, 1) and one.subject == one.issuer]
+    roots = [one for one in unknown if is_ca(one, above_cas=True) and issued(one, one)]
+    links = [one for one in unknown if one not in roots and is_ca(one, above_cas=True) and one.subject == one.issuer]
     added: list[str] = []
     for root in roots:
         link = _link(root, links, chains.trusted("root"))
@@ -228,7 +228,7 @@ def _link(
 
 
 def _requested(folder: Path, chains: Chains, one: x509.Certificate) -> Entry:
-    if not is_ca(one, 0) or not any(issued(one, root) for root in chains.trusted("root")):
+    if not is_ca(one, above_cas=False) or not any(issued(one, root) for root in chains.trusted("root")):
         raise OperatorError(
             "a certificate came that is no issuing CA of a trusted root",
             advice="take what `ca sign` wrote; a new root is installed before what it signed",

@@ -28,7 +28,9 @@ CLOCK = SystemClock()
 
 
 def many(config: Config) -> Config:
-    return replace(config, quota=replace(config.quota, enrollments_per_minute=10_000))
+    """Room for a test that asks again and again whether the collector has followed."""
+    ingest = replace(config.ingest, connections_per_minute=1_000_000, newcomers_per_address=10_000)
+    return replace(config, quota=replace(config.quota, enrollments_per_minute=10_000), ingest=ingest)
 
 
 @pytest.fixture
