@@ -84,7 +84,7 @@ def parse_pem(what: str, data: bytes) -> list[x509.Certificate]:
     """
     try:
         found = x509.load_pem_x509_certificates(data)
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         raise CertificateInvalidError(f"{what}: no certificates in PEM", advice=_AGAIN) from exc
     return _few(what, found)
 
@@ -97,7 +97,7 @@ def parse_certs_only(what: str, der: bytes) -> list[x509.Certificate]:
     """
     try:
         found = pkcs7.load_der_pkcs7_certificates(der)
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         raise CertificateInvalidError(f"{what}: not PKCS#7 with certificates", advice="is this a collector?") from exc
     return _few(what, found)
 

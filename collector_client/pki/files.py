@@ -44,7 +44,7 @@ def load_certificates(path: Path, *, private: bool = True) -> list[x509.Certific
     data = read(path, private=private)
     try:
         return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise OperatorError(f"{path}: no certificate ({error})", advice="restore it from a backup") from error
 
 

@@ -124,7 +124,7 @@ def sign(root_dir: Path, request_pem: bytes, now_ns: int) -> x509.Certificate:
     root, root_key = load_root(root_dir)
     try:
         key = read_csr_der(x509.load_pem_x509_csr(request_pem).public_bytes(Encoding.DER))
-    except (ValueError, CsrError) as error:
+    except (ValueError, CsrError, x509.InvalidVersion) as error:
         raise OperatorError(f"no certificate request: {error}", advice="take what `ca request` wrote") from error
     return profile.make_issuing(key, root, root_key, _in_date(root, now_ns))
 

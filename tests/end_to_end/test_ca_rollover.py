@@ -20,6 +20,7 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import ca_pin
 from collector_client.cli import main
 from collector_client.config import Config
+from collector_client.pki.rollover import changing
 from tests.collector_client.harness import Collector
 from tests.collector_client.ingest.test_real_sensor import Box
 from tests.fakes.sensor import FakeSensor
@@ -289,3 +290,20 @@ def test_a_collector_that_was_set_up_anew_is_told_from_a_roll_over(
         other.stop()
     assert "enroll again with the new pin" in told_so.value.advice
     assert fleet[0].identity.ca_path.read_bytes() == before
+
+
+def test_what_the_ca_commands_changed_is_in_the_audit_and_another_one_at_work_is_named(
+    collector: Collector, provider: Provider
+) -> None:
+    provider.roll_issuing()
+    provider.retire("issuing")
+    rows = collector.control("SELECT action, subject FROM audit WHERE actor = 'operator' ORDER BY audit_id")
+    assert rows == [
+        ("export root", "root"),
+        ("request CA", "issuing-2"),
+        ("install CA", "issuing-2"),
+        ("retire CA", "issuing"),
+    ]
+    with changing(collector.directory / "pki"):
+        code, said = provider.ca("request", collector.directory)
+    assert (code, "another `vedette-collector ca` is at work" in said) == (2, True)

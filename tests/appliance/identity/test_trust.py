@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from hypothesis import given
+from hypothesis import strategies as st
 
-from appliance.identity.certificates import spki_der
+from appliance.identity import CertificateInvalidError
+from appliance.identity.certificates import parse_certs_only, spki_der
 from appliance.identity.trust import anchors_of, follow, leads_to
 from collector_client.pki import Authority, KeyPlaces, profile, rollover
 from collector_client.pki.chains import load_chains
@@ -124,3 +127,26 @@ def test_the_old_root_is_not_believed_by_who_began_with_the_new_one(provider: Pr
     provider.roll()
     old = provider.before
     assert follow(provider.told, [*provider.told, *old], NOW_NS) == follow(provider.told, provider.told, NOW_NS)
+
+
+@given(at=st.integers(0, 10_000), bit=st.integers(0, 7), which=st.integers(0, 5))
+def test_a_bent_answer_is_refused_by_name_or_brings_no_new_root(
+    bent: tuple[Provider, bytes], at: int, bit: int, which: int
+) -> None:
+    provider, der = bent
+    changed = bytearray(der)
+    changed[(at * 6 + which) % len(der)] ^= 1 << bit
+    try:
+        told = parse_certs_only("x", bytes(changed))
+        trusted = follow(provider.before, told, NOW_NS)
+    except CertificateInvalidError:
+        return
+    assert {spki_der(root) for root in anchors_of(trusted)} <= {spki_der(root) for root in provider.roots}
+
+
+@pytest.fixture(scope="module")
+def bent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Provider, bytes]:
+    """A provider after a roll-over, and what its /cacerts says."""
+    provider = Provider(tmp_path_factory.mktemp("bent"))
+    provider.roll()
+    return provider, Authority.open(provider.pki).ca_certs_only()

@@ -14,12 +14,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.identity import believed_time
+from appliance.wire.signed_time import SignedTime
 from collector_client.errors import OperatorError
 from collector_client.pki import Authority, KeyPlaces, profile, rollover
 from collector_client.pki.chains import load_chains
 from collector_client.pki.files import new_key, pem_of
 from collector_client.pki.keys.uri import TokenPlace, parse_token_place
+from collector_client.pki.overview import ca_warnings
 from collector_client.pki.register import FIRST, STEPS, Register, parse_register
+from collector_client.pki.time_signer import TimeSigner
 from collector_client.pki.watch import warnings
 
 NOW_NS = 1_800_000_000 * 10**9
@@ -229,3 +233,34 @@ def test_a_uri_that_says_something_else_is_refused_and_a_pin_in_it_is_not_repeat
 def test_no_uri_raises_anything_else(text: str) -> None:
     with contextlib.suppress(OperatorError):
         parse_token_place(text)
+
+
+def test_a_box_without_a_clock_that_missed_three_roots_believes_the_time_by_its_old_pin(
+    pki: Path, tmp_path: Path
+) -> None:
+    authority, root_dir, nonce = Authority.open(pki), pki, "ab" * 32
+    pins = [authority.pin]
+    for number in range(2, 5):
+        new_dir = tmp_path / f"root {number}"
+        rollover.install(pki, rollover.new_root(root_dir, new_dir, NOW_NS), NOW_NS)
+        rollover.install(pki, [rollover.sign(new_dir, request(pki), NOW_NS)], NOW_NS)
+        before = "" if number == 2 else f"-{number - 1}"
+        rollover.retire(pki, f"issuing{before}")
+        rollover.retire(pki, f"root{before}")
+        authority.refresh()
+        authority.renew_server([], NOW_NS)
+        pins.append(authority.pin)
+        root_dir = new_dir
+    told = SignedTime.from_json(TimeSigner(pki).sign(nonce, NOW_NS).to_json())
+    asked = {"where": "x", "host": "localhost", "nonce": nonce, "floor_ns": 0, "round_trip_ns": 0}
+    assert len(set(pins)) == 4
+    assert [believed_time(told, pin=pin, **asked) for pin in pins] == [NOW_NS] * 4  # type: ignore[arg-type]
+
+
+def test_the_page_and_the_listings_tell_what_cannot_be_read(pki: Path, tmp_path: Path) -> None:
+    assert ca_warnings(pki, NOW_NS) == []
+    assert ca_warnings(tmp_path / "none", NOW_NS) == []
+    (pki / "authorities.json").write_text("{")
+    (pki / "authorities.json").chmod(0o600)
+    (line,) = ca_warnings(pki, NOW_NS)
+    assert "cannot be read" in line
