@@ -25,6 +25,14 @@ MAX_CERTIFICATES = 8
 _AGAIN = "enroll again with a new token: vedette enroll"
 _RENEW = "vedette enroll --renew; if the collector takes it no more, enroll with a new token"
 
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 LifeState = Literal["not yet valid", "valid", "renew", "expired"]
 
 
@@ -84,7 +92,7 @@ def parse_pem(what: str, data: bytes) -> list[x509.Certificate]:
     """
     try:
         found = x509.load_pem_x509_certificates(data)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+    except _UNREADABLE as exc:
         raise CertificateInvalidError(f"{what}: no certificates in PEM", advice=_AGAIN) from exc
     return _few(what, found)
 
@@ -97,7 +105,7 @@ def parse_certs_only(what: str, der: bytes) -> list[x509.Certificate]:
     """
     try:
         found = pkcs7.load_der_pkcs7_certificates(der)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+    except _UNREADABLE as exc:
         raise CertificateInvalidError(f"{what}: not PKCS#7 with certificates", advice="is this a collector?") from exc
     return _few(what, found)
 
@@ -105,6 +113,13 @@ def parse_certs_only(what: str, der: bytes) -> list[x509.Certificate]:
 def _few(what: str, found: list[x509.Certificate]) -> list[x509.Certificate]:
     if not 1 <= len(found) <= MAX_CERTIFICATES:
         raise CertificateInvalidError(f"{what}: {len(found)} certificates came, 1 to {MAX_CERTIFICATES} were allowed")
+    try:
+        for one in found:
+            # The library reads these when they are asked for: what does not read is refused here, not somewhere later.
+            _ = one.subject, one.issuer, one.not_valid_before_utc, one.not_valid_after_utc, one.extensions
+            one.public_key()
+    except _UNREADABLE as exc:
+        raise CertificateInvalidError(f"{what}: a certificate does not read ({exc})", advice=_AGAIN) from exc
     return found
 
 
