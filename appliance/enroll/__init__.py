@@ -2,6 +2,7 @@
 
 from appliance.enroll.client import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.enroll.errors import (
+    EnrollmentPendingError,
     EnrollmentRefusedError,
     IssuedWrongError,
     RootUnknownError,
@@ -18,6 +19,7 @@ from appliance.enroll.schedule import RenewalState, RenewalStatus
 
 __all__ = [
     "Enrolled",
+    "EnrollmentPendingError",
     "EnrollmentPlan",
     "EnrollmentRefusedError",
     "IssuedWrongError",

@@ -96,8 +96,8 @@ class Gate:
         """The record of the sensor that sends a request.
 
         Raises:
-            RefusedError: no certificate, not a sensor's, out of date, no record, revoked, of a retired CA, not one of
-            its keys or one that is superseded, or not fit for production; its `subject` is the sensor that the
+            RefusedError: no certificate, not a sensor's, out of date, no record, revoked, not one of its keys or one
+            that is superseded, of a retired CA, or not fit for production; its `subject` is the sensor that the
             certificate names.
         """
         if certificate_der is None:
@@ -110,40 +110,32 @@ class Gate:
                 f"SAN URI {SENSOR_URN}<id of its first key>",
             )
         try:
-            return self._admit(peer, certificate_der, now_ns)
+            return self._admit(peer, now_ns, accepted=self._accepts(certificate_der))
         except RefusedError as error:
             error.subject = peer.sensor_id
             raise
 
-    def _admit(self, peer: PeerCertificate, certificate_der: bytes, now_ns: int) -> Admitted:
+    def _admit(self, peer: PeerCertificate, now_ns: int, *, accepted: bool) -> Admitted:
         if not peer.not_before_ns <= now_ns <= peer.not_after_ns:
             span = f"{format_clock(peer.not_before_ns)} to {format_clock(peer.not_after_ns)}"
             raise refuse(SessionCode.CERTIFICATE_EXPIRED, f"a certificate for {span}", format_clock(now_ns))
         record, key = self._find(peer.sensor_id, peer.key_id)
         if record is None:
             raise refuse(SessionCode.SENSOR_UNKNOWN, peer.sensor_id, "a sensor with a record here")
-        try:
-            return Admitted(record, self._check(record, key, peer, now_ns, accepted=self._accepts(certificate_der)))
-        except RefusedError as error:
-            error.subject = record.sensor_id
-            raise
-
-    def _check(
-        self, record: SensorRecord, key: KeyRecord | None, peer: PeerCertificate, now_ns: int, *, accepted: bool
-    ) -> KeyRecord:
         if record.revoked_ns is not None:
             raise self._revoked(record)
-        if not accepted:
-            came = f"a certificate of {record.sensor_id} by a CA that was retired"
-            raise refuse(SessionCode.AUTHORITY_RETIRED, came, "one of a CA that is trusted now")
         if key is None or key.sensor_id != record.sensor_id:
             came = f"a certificate of {record.sensor_id} for the key {peer.key_id}"
             raise refuse(SessionCode.CERTIFICATE_FOREIGN, came, "a key that was issued to it")
         if key.state(now_ns) == "ended":
             raise superseded(key)
+        # Only now, so that whoever hears it knows that its key is on record and may ask for the next certificate.
+        if not accepted:
+            came = f"a certificate of {record.sensor_id} by a CA that was retired"
+            raise refuse(SessionCode.AUTHORITY_RETIRED, came, "one of a CA that is trusted now")
         if self._production and SOFTWARE in (record.assurance, peer.assurance):
             raise refuse(SessionCode.KEY_IN_SOFTWARE, f"assurance {SOFTWARE}", "a hardware key")
-        return key
+        return Admitted(record, key)
 
     @staticmethod
     def _revoked(record: SensorRecord) -> RefusedError:
