@@ -33,8 +33,8 @@ def anchors_of(certificates: Sequence[x509.Certificate]) -> list[x509.Certificat
 def follow(
     trusted: Sequence[x509.Certificate], told: Sequence[x509.Certificate], now_ns: int
 ) -> list[x509.Certificate]:
-    """What is trusted after `told` came: roots, then the CAs below them. Empty: no root of it
-    can be believed, and the old trust must stay.
+    """What is trusted after `told` came: roots, then the CAs below them. Empty: no root of it can be believed, and the
+    old trust must stay.
 
     `trusted` is what was trusted before; only its roots count.
     """

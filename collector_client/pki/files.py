@@ -1,4 +1,4 @@
-"""Files of a certificate authority: certificates and keys in PEM, for their owner alone.
+"""Files for their owner alone: certificates and keys in PEM, and whatever else must be written whole.
 
 Rules of this file: a file appears whole or not at all and is on disk before the call returns; a file that others can
 read is refused, because its key must be taken for lost. What the files mean is decided elsewhere.
@@ -6,6 +6,7 @@ read is refused, because its key must be taken for lost. What the files mean is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from collector_client.errors import EnvironmentFault, OperatorError
 
 MAX_FILE_BYTES = 256 * 1024
+_CHECK = "check free space and permissions"
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -102,28 +104,35 @@ def read(path: Path, *, private: bool = True) -> bytes:
     return data
 
 
-def write(path: Path, data: bytes, *, fresh_only: bool = False) -> None:
+def write(path: Path, data: bytes, *, fresh_only: bool = False, advice: str = _CHECK) -> None:
     """Write a file that appears whole or not at all, and is on disk when this returns.
 
     Raises:
         OperatorError: with `fresh_only`, the file is there already.
-        EnvironmentFault: the disk or its permissions refuse.
+        EnvironmentFault: the disk or its permissions refuse (`advice` is what to do); nothing of the file is left.
     """
     fresh = path.with_name(path.name + ".new")
     try:
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if fresh_only:
-            _place_fresh(fresh, path)
-        else:
-            fresh.replace(path)
-        sync_folder(path.parent)
+        _write(fresh, path, data, fresh_only=fresh_only)
     except OSError as error:
-        raise fault(path, error) from error
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise fault(path, error, advice) from error
+
+
+def _write(fresh: Path, path: Path, data: bytes, *, fresh_only: bool) -> None:
+    fresh.unlink(missing_ok=True)
+    # With O_EXCL a link in the file's place is refused, not followed.
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if fresh_only:
+        _place_fresh(fresh, path)
+    else:
+        fresh.replace(path)
+    sync_folder(path.parent)
 
 
 def _place_fresh(fresh: Path, path: Path) -> None:
@@ -175,6 +184,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def fault(path: Path, error: OSError) -> EnvironmentFault:
+def fault(path: Path, error: OSError, advice: str = _CHECK) -> EnvironmentFault:
     """The machine's refusal, named."""
-    return EnvironmentFault(f"{path}: {error.strerror or error}", advice="check free space and permissions")
+    return EnvironmentFault(f"{path}: {error.strerror or error}", advice=advice)
