@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from appliance.wire.residency import ResidencyChallenge
 from collector_client.config import Config, key_places
 from collector_client.pki import rollover
 from collector_client.pki.files import key_pem, new_key
 from tests.collector_client.harness import Collector
+from tests.collector_client.ingest.test_residency import trust
 from tests.collector_client.pki import signing_hook
 from tests.fakes.sensor import FakeSensor, event
+from tests.fakes.tpm_device import Maker, TpmDevice
+from tests.fakes.tpm_sensor import TpmSensor
 
 HOOK = Path(signing_hook.__file__)
 
@@ -60,6 +65,32 @@ def test_sensors_enroll_renew_and_recover_by_a_key_that_is_elsewhere(collector: 
     assert sends(sensor, 3)
     assert not (collector.directory / "pki" / "issuing-2.key").exists()
     assert collector.control("SELECT COUNT(*) FROM tokens WHERE used_ns IS NOT NULL") == [(1,)]
+
+
+def another(device: TpmDevice) -> TpmDevice:
+    """The same TPM with another LDevID."""
+    return replace(device, ldevid=TpmDevice().ldevid)
+
+
+def test_boxes_with_a_tpm_enroll_renew_and_recover_by_a_key_that_is_elsewhere(collector: Collector, keys: Path) -> None:
+    maker = Maker()
+    trust(collector, maker)
+    device = TpmDevice.made_by(maker)
+    box = collector.adopt(TpmSensor(collector.address, device))
+    assert box.enroll_by_tpm(collector.token()).status == 200
+    assert sends(box, 1)
+    challenge = box.rechallenge(second := another(device))
+    (keys / "FAULT").write_text("75")
+    proof = second.answer(ResidencyChallenge.decode(challenge.body))
+    assert box.reprove(second, proof).code == "SIGNER_FAILED"
+    assert collector.control("SELECT COUNT(*) FROM sensor_keys") == [(1,)]
+    (keys / "FAULT").unlink()
+    assert box.reprove(second, proof).status == 200, "the challenge was not used up"
+    assert sends(box, 2)
+    assert box.recover_by_tpm(another(device)).status == 200
+    assert sends(box, 3)
+    asked = [json.loads(line)["operation"] for line in (keys / "asked").read_text().splitlines()]
+    assert asked.count("sign") >= 5, "the request, the server, and three times the box"
 
 
 @pytest.mark.parametrize("fault", ["75", "lies", "garbage"])
