@@ -26,16 +26,17 @@ Box = TypeVar("Box", bound=FakeSensor)
 
 
 class TurnedClock:
-    """The machine's clock, `ahead_ns` off; TLS itself keeps the machine's."""
+    """The machine's clock, `ahead_ns` off; TLS itself keeps the machine's. No bucket refills while it `stands_at_s`."""
 
     def __init__(self) -> None:
         self.ahead_ns = 0
+        self.stands_at_s: float | None = None
 
     def wall_ns(self) -> int:
         return time.time_ns() + self.ahead_ns
 
     def monotonic_s(self) -> float:
-        return time.monotonic() + self.ahead_ns / 10**9
+        return time.monotonic() + self.ahead_ns / 10**9 if self.stands_at_s is None else self.stands_at_s
 
 
 class Collector:

@@ -110,6 +110,7 @@ def test_attack_wrong_tokens_of_one_address_cost_only_that_address(small: Collec
 def test_attack_wrong_tokens_of_many_addresses_while_sensors_deliver(small: Collector) -> None:
     sensors = [small.sensor() for _ in range(3)]
     token = small.token(site="south")
+    small.clock.stands_at_s = small.clock.monotonic_s()
 
     def flood(number: int) -> list[str]:
         box = FakeSensor(small.address)
@@ -127,11 +128,11 @@ def test_attack_wrong_tokens_of_many_addresses_while_sensors_deliver(small: Coll
         assert small.box().enroll(token).status == 200
         assert [delivery.result() for delivery in deliveries] == [[200] * 10] * 3
         assert [attack.result() for attack in attacks] == [["TOKEN_UNKNOWN"] * 10 + ["ENROLLMENT_RATE"] * 2] * 16
+    small.clock.stands_at_s = None
     rows = floods(small)
     single = small.control("SELECT COUNT(*) FROM audit WHERE action = 'refuse enrollment'")[0][0]
     assert isinstance(single, int)
-    # A bucket refills: 2 a second, and this takes a few.
-    assert ROWS <= single < ROWS + 60
+    assert single == ROWS
     told = sum(int(words.split(" ")[0]) for _, detail in rows for words in str(detail).split(": ")[1].split(", "))
     assert single + told == 16 * 12
 
