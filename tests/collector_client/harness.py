@@ -26,17 +26,21 @@ Box = TypeVar("Box", bound=FakeSensor)
 
 
 class TurnedClock:
-    """The machine's clock, `ahead_ns` off; TLS itself keeps the machine's. No bucket refills while it `stands_at_s`."""
+    """The machine's clock, `ahead_ns` off; TLS itself keeps the machine's."""
 
     def __init__(self) -> None:
         self.ahead_ns = 0
-        self.stands_at_s: float | None = None
+        self._held_s: float | None = None
+
+    def hold(self) -> None:
+        """Let no seconds pass from now on, so that no quota refills while a slow machine works."""
+        self._held_s = time.monotonic()
 
     def wall_ns(self) -> int:
         return time.time_ns() + self.ahead_ns
 
     def monotonic_s(self) -> float:
-        return time.monotonic() + self.ahead_ns / 10**9 if self.stands_at_s is None else self.stands_at_s
+        return (time.monotonic() if self._held_s is None else self._held_s) + self.ahead_ns / 10**9
 
 
 class Collector:
