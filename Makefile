@@ -93,6 +93,28 @@ wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python
 	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
 	@ls -1 dist
 
+# Images are made by a Python with nothing installed: the tree's own, or another by PY=.
+FIRMWARE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+FIRMWARE_SOURCES = pyproject.toml $(shell find firmware appliance/wire -name '*.py')
+
+.PHONY: firmware
+firmware: $(FIRMWARE_PY) ## The supervisor's flash images in dist/firmware, from Debian's source packages (as root)
+	@$(PY) -m firmware.uf2 build $(ARGS)
+
+.PHONY: firmware-check
+firmware-check: $(FIRMWARE_PY) ## Make them twice, in two folders: the same in every octet (as root)
+	@$(PY) -m firmware.uf2 check $(ARGS)
+
+dist/firmware/SHA256SUMS: $(FIRMWARE_SOURCES)
+	@$(PY) -m firmware.uf2 build
+
+.PHONY: firmware-sim
+firmware-sim: $(FIRMWARE_PY) dist/firmware/SHA256SUMS ## Boot the RP2040's image in an emulator: hello, beats, secure element, relay, watchdog
+	@$(PY) -m tests.firmware.sim.run $(ARGS)
+
+.PHONY: ci-full
+ci-full: ci firmware-check firmware-sim ## What CI runs, and the firmware: built twice, then run in the emulator (as root)
+
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree
 	@rm -rf $(VENV) $(NATIVE)/target $(NATIVE)/py/python/vedette_engine/*.so build dist *.egg-info demo-data
