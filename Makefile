@@ -39,6 +39,7 @@ firmware-test: setup-test ## The supervisor: on CPython, on Debian 13's MicroPyt
 lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@MYPYPATH=firmware $(VENV)/bin/mypy --explicit-package-bases firmware/supervisor firmware/loader firmware/lib
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
 	@cd $(NATIVE) && $(CARGO) fmt --all --check
