@@ -19,6 +19,10 @@ from tests.firmware.sim.emulator import Emulator, StuckError
 from tests.firmware.sim.host import Host
 from tests.firmware.sim.secure_element import REVISION, SecureElement
 
+FIRST_ADC_PIN = 26
+SUPPLY_MV = 5_000
+# 27 degrees (RP2040 data sheet, 4.9.5).
+CORE_CHANNEL, CORE_MV = 4, 706
 PAIRING_KEY = bytes(range(32))
 
 BOOT_MS = 2_000
@@ -26,6 +30,7 @@ BEATS_STOPPED_MS = 15_000
 OFF_MS = 4_000
 LATE_MS = 500
 """A turn of the supervisor's loop, and a frame on the line."""
+LEAST_WATCHDOG_MS = 7_500
 WATCHDOG_MS = 8_388
 FLASH_MS = 3_000
 """To erase and write a record."""
@@ -60,6 +65,8 @@ class Bench:
         self.element = SecureElement()
         self.emulator.attach(pins.BUS, self.element)
         self.emulator.watch(pins.POWER, lambda state, at_ms: self.relay.append((state, at_ms)))
+        self.emulator.set_voltage(pins.SUPPLY - FIRST_ADC_PIN, SUPPLY_MV / pins.SUPPLY_RATIO)
+        self.emulator.set_voltage(CORE_CHANNEL, CORE_MV)
         self.host = Host(self.emulator, UNPAIRED_KEY)
         self.block_bytes = 0
 
@@ -121,6 +128,8 @@ def beats(bench: Bench) -> str:
         took_ms.append(bench.emulator.now_ms - began_ms)
     state = mcu_words.STATES[status.state]
     holds(state == "UP", f"after three beats it was {state}")
+    holds(abs(status.supply_mv - SUPPLY_MV) < 50, f"a supply of {status.supply_mv} mV came")
+    holds(abs(status.temperature_dc - 270) < 20, f"a temperature of {status.temperature_dc} came")
     return f"state {state}, answers within {max(took_ms):.1f} ms, {status.free_bytes} octets of memory free"
 
 
@@ -156,12 +165,13 @@ def measurements(bench: Bench) -> str:
 def own_watchdog(bench: Bench) -> str:
     """When the firmware hangs, its own watchdog starts it again, and the host keeps its power."""
     bench.beat()
-    hung_ms = bench.emulator.now_ms
     bench.emulator.hang()
+    hung_ms = bench.emulator.now_ms
     fired = bench.emulator.run_until(lambda: bench.emulator.resets_ms, WATCHDOG_MS + LATE_MS, "the watchdog")
     bench.emulator.heard.clear()
     welcome = bench.host.greet(BOOT_MS)
     holds(welcome.flags & mcu_words.OWN_WATCHDOG, f"flags {welcome.flags:#x} say nothing of a watchdog")
+    holds(fired[0] - hung_ms > LEAST_WATCHDOG_MS, f"it fired after {fired[0] - hung_ms:.0f} ms already")
     holds(bench.cut() is None, f"the host lost its power: {bench.relay}")
     return f"fired after {fired[0] - hung_ms:.0f} ms; the relay's pin was {bench.relay[-1][0]} and never LOW"
 

@@ -25,6 +25,8 @@ from tests.firmware.sim import corrections
 # Every instruction moves the clock: slower than the emulator's batches, and exact.
 INSTRUCTIONS_PER_TICK = 1
 BITS_PER_OCTET = 10
+STEP_MS = 0.05
+ADC_FULL_SCALE, ADC_FULL_SCALE_MV = 4095, 3300
 # In SRAM bank 5, where only the second core has its stack.
 HANG_ADDRESS = 0x20041800
 
@@ -98,8 +100,10 @@ class Emulator:
 
     def hang(self) -> None:
         """Let the firmware's own code stand still for ever, its interrupts going on: the worst that it can do."""
-        # From its sleep between two turns: inside an interrupt handler no other would go on.
-        self.run_until(lambda: self.chip.core.waiting, 1000, "its sleep")
+        # From its sleep between two turns: inside an interrupt handler no other would go on. By small steps, because what
+        # the emulator does at a stretch depends on the wall clock.
+        while not self.chip.core.waiting:
+            self.run_for(STEP_MS)
         wait_for_ever = 0xE7FDBF30  # wfi; b .-2 (Armv6-M), which costs the emulator less than a loop that runs
         self.chip.write_uint32(HANG_ADDRESS, wait_for_ever)
         self.chip.core.pc = HANG_ADDRESS
@@ -116,6 +120,10 @@ class Emulator:
             i2c.complete_stop()
 
         i2c.on_stop = stop
+
+    def set_voltage(self, channel: int, mv: float) -> None:
+        """What is at an input of the analog converter, in millivolts of its 3.3 V."""
+        self.chip.adc.channel_values[channel] = round(mv * ADC_FULL_SCALE / ADC_FULL_SCALE_MV)
 
     def watch(self, pin: int, listener: Callable[[str, float], None]) -> None:
         """Tell a listener each new state of a pin (HIGH, LOW, INPUT ...), and when, in simulated milliseconds."""
