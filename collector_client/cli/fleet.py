@@ -87,7 +87,18 @@ def run_sensors(args: argparse.Namespace) -> int:
         hint("no sensor has enrolled yet; make a token:")
         hint(f"  vedette-collector token new {args.directory} --tenant TENANT --site SITE")
     print_table(
-        ("sensor", "where", "state", "key", "heartbeat UTC", "last alert UTC", "alerts", "gaps", "valid to"),
+        (
+            "sensor",
+            "where",
+            "state",
+            "key",
+            "heartbeat UTC",
+            "last alert UTC",
+            "alerts",
+            "gaps",
+            "valid to",
+            "last reset",
+        ),
         (
             (
                 row.sensor_id,
@@ -99,6 +110,7 @@ def run_sensors(args: argparse.Namespace) -> int:
                 row.alerts,
                 sum(last - first + 1 for first, last in row.gaps),
                 shown_time(row.cert_not_after_ns)[:10],
+                (row.health.get("supervisor") or {}).get("last_reset", ""),
             )
             for row in rows
         ),
