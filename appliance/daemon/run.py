@@ -28,7 +28,7 @@ from appliance.daemon.report import status
 from appliance.daemon.status import StatusServer
 from appliance.enroll import RenewalStatus
 from appliance.errors import ApplianceError, EnvironmentFault
-from appliance.health.watchdog import Liveness, Notifier, Watchdog
+from appliance.health import DiskProbe, Liveness, Notifier, Pulse, Watchdog
 from appliance.uplink import UplinkStatus
 
 log = logging.getLogger("vedette")
@@ -59,6 +59,8 @@ class Daemon:
         self._failure: ApplianceError | None = None
         self._generation = 0
         self._liveness = Liveness(clock)
+        self._probe = DiskProbe(self._parts.status_socket.with_name("alive"), clock)
+        self._pulse = take_pulse(self._parts, clock, self._liveness, self._probe)
         self._status = StatusServer(self._parts.status_socket, lambda: status(self._parts, self._generation))
 
     def run(self) -> int:
@@ -79,7 +81,13 @@ class Daemon:
         # A renewal asks twice, at each address, and each ask waits as the uplink's step does.
         renewal_s = 10.0 * timeout_s * len(self._parts.config.collector.urls) + 60.0
         self._thread("renewal", lambda beat: self._parts.renewer.run(self._stop, beat=beat), renewal_s, daemon=True)
-        watchdog = Watchdog(self._notifier, self._liveness, on_stale=lambda names: log.error("overdue: %s", names))
+        watchdog = Watchdog(
+            self._notifier,
+            self._liveness,
+            signs=self._pulse.signs,
+            on_stale=lambda names: log.error("stopped: %s", ", ".join(names)),
+        )
+        threading.Thread(target=self._probe.run, args=(never,), name="probe", daemon=True).start()
         threading.Thread(target=watchdog.run, args=(never,), name="watchdog", daemon=True).start()
         self._status.start()
         self._notifier.ready("watching")
@@ -173,6 +181,25 @@ class Daemon:
         log.info("rules: %d loaded, %d refused", len(rules.rules), len(rules.refused))
         for note in parts.spool.notes:
             log.warning("spool: %s", note)
+
+
+def take_pulse(parts: Parts, clock: Clock, liveness: Liveness, probe: DiskProbe) -> Pulse:
+    """What the signs of life are read from."""
+    capture, pipeline = parts.capture, parts.pipeline
+
+    def counters() -> tuple[int, ...]:
+        stats = capture.stats()
+        return stats["engine_cpu_ns"], stats["packets"], capture.progress()[0]
+
+    return Pulse(
+        clock,
+        liveness,
+        probe,
+        counters=counters,
+        # Files wait while the disk has no room; live capture never does.
+        resting=lambda: pipeline.finished or (bool(parts.config.capture.files) and bool(pipeline.fault)),
+        spool_fault=lambda: parts.spool.broken,
+    )
 
 
 def tell_uplink(state: UplinkStatus) -> None:
