@@ -75,7 +75,7 @@ docs: setup ## Write the documentation blocks that are made from code (help text
 
 .PHONY: vectors
 vectors: setup ## Make the test vectors anew and fail when the tree's differ
-	@$(PY) tests/vectors/snml/generate.py && git diff --exit-code -- tests/vectors
+	@$(PY) tests/vectors/snml/generate.py && $(PY) tests/vectors/mcu_link/generate.py && git diff --exit-code -- tests/vectors
 
 .PHONY: ci
 ci: lint test ## What CI runs

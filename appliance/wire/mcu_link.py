@@ -1,24 +1,24 @@
-"""The link between the appliance and its supervisor: frames, session, bodies; both roles, without I/O.
+"""The link between the appliance and its supervisor: frames and session; both roles, without I/O.
 
     frame    COBS(version kind seq body tag) 0x00            at most MAX_FRAME octets before the zero
     version  1 octet   kind  1 octet   seq  4 octets, big endian, grows within a session
     tag      8 octets: HMAC-SHA256 over everything before it, cut (RFC 2104, section 5)
 
-    host        HELLO  nonce, lowest and highest version, features     tag: pairing key
-    supervisor  HELLO  nonce, version, features, reset reason, boots    tag: pairing key, over the host's nonce as well
+    host        HELLO    seq 0, tag: pairing key                        its body begins with the host's nonce
+    supervisor  WELCOME  seq 0, tag: pairing key, over the host's nonce as well; begins with the supervisor's nonce
     then both   seq from 1, one key for each direction: HMAC(pairing key, both nonces and the direction)
 
 Rules of this file: the firmware freezes it as it is, so it uses only what MicroPython has and the same words mean the
-same on both sides. Any octets end in a value or `LinkError`; a frame that is not the peer's, or not new, changes
-nothing but a counter. A session is in force only when the host has spoken in it: a HELLO that is replayed never ends
-the one before. The link authorises power and watchdog actions, nothing else.
+same on both sides (the words are in `mcu_words.py`). Any octets end in a value or `LinkError`; a frame that is not the
+peer's, or not new, changes nothing but a counter. A session is in force only when the host has spoken in it: a HELLO
+that is replayed never ends the one before. The link authorises power and watchdog actions, nothing else.
 """
 
 import hashlib
 import struct
 
 VERSION = 1
-"""The newest version of this file; `HELLO` settles which one is spoken."""
+"""Of the frame, and never another for HELLO and WELCOME: they settle which version of the words is spoken."""
 
 NONCE = 16
 KEY = 32
@@ -28,67 +28,8 @@ MAX_BODY = 192
 MAX_FRAME = HEAD + MAX_BODY + TAG + 2
 """With the two octets that COBS adds to up to 508."""
 
-# Kinds. Host to supervisor is even, supervisor to host is odd: a frame that is reflected has no meaning.
-HELLO = 0x00
-PAIR = 0x02
-BEAT = 0x10
-POWER = 0x12
-HOLD = 0x14
-LEDS = 0x16
-ACK = 0x18
-SECURE = 0x20
-UPGRADE_BEGIN = 0x30
-UPGRADE_BLOCK = 0x32
-UPGRADE_END = 0x34
-
-WELCOME = 0x01
-PAIRED = 0x03
-STATUS = 0x11
-DONE = 0x13
-EVENT = 0x19
-SECURE_ANSWER = 0x21
-UPGRADE_STATE = 0x31
-REFUSED = 0x7F
-
-# Features: what a board has. Both sides use what both name.
-HAS_SECURE = 1
-HAS_UPGRADE = 2
-HAS_SENSORS = 4
-HAS_TAMPER = 8
-HAS_BUTTON = 16
-
-# Phases of the host, in BEAT.
-BOOTING = 0
-RUNNING = 1
-DRAINING = 2
-
-# Health of the host, in BEAT: a bit is set when that part moves.
-CAPTURE_ALIVE = 1
-ENGINE_ALIVE = 2
-SPOOL_ALIVE = 4
-UPLINK_ALIVE = 8
-ALL_ALIVE = 15
-
-# States of the supervisor's policy, in STATUS.
-STATES = ("OFF", "BOOT", "UP", "WARN", "HOLD", "DRAIN", "CYCLE", "LOCKOUT")
-
-# Why the host was last started, in WELCOME and STATUS.
-RESETS = ("power-on", "boot-timeout", "beats-stopped", "asked", "button", "under-voltage", "supervisor-reset")
-
-# Actions, in POWER. There is no "off": nothing on the link can leave a site's box dark.
-CYCLE_NOW = 1
-CYCLE_AFTER_DRAIN = 2
-
-# Flags, in STATUS.
-ROLLBACK_ASKED = 1
-TAMPERED = 2
-UPGRADE_ON_TRIAL = 4
-
-# Events, in EVENT.
-EVENTS = ("button-enroll", "button-factory-reset", "tamper", "warned", "cycled", "hold-ended", "upgrade-reverted")
-
-# Why something was refused, in REFUSED.
-REFUSALS = ("not-now", "not-known", "too-long", "bad-value", "no-part", "busy")
+UNPAIRED_KEY = bytes(KEY)
+"""The pairing key of a supervisor that has none yet: it accepts PAIR and watches over nothing."""
 
 
 class LinkError(Exception):
@@ -116,6 +57,11 @@ def same(left: bytes, right: bytes) -> bool:
     for one, other in zip(left, right):  # noqa: B905  (MicroPython's zip has no `strict`)
         difference |= one ^ other
     return difference == 0
+
+
+def fingerprint(pairing_key: bytes) -> bytes:
+    """Eight octets by which both sides can tell that they have the same key, and nobody the key."""
+    return hmac_sha256(pairing_key, b"vedette mcu fingerprint 1")[:TAG]
 
 
 def cobs_encode(data: bytes) -> bytes:
