@@ -4,7 +4,9 @@
     pipeline         engine -> events -> spool
     uplink           spool -> collector -> receipts; heartbeats
     renewal          a new key and certificate in time; may die at any moment (`enroll.renew`), so nobody waits for it
-    watchdog, status systemd; the local socket
+    supervisor       beats to the microcontroller, and what it says
+    watchdog, probe  systemd; a small write to the disk now and then
+    status           the local socket
 
 Rules of this file: the only place that starts threads and handles signals. A part that fails ends the daemon with its
 error, for systemd to start it anew: nothing that was accepted is lost by that.
@@ -28,14 +30,17 @@ from appliance.daemon.report import status
 from appliance.daemon.status import StatusServer
 from appliance.enroll import RenewalStatus
 from appliance.errors import ApplianceError, EnvironmentFault
-from appliance.health import DiskProbe, Liveness, Notifier, Pulse, Watchdog
+from appliance.health import Notifier, Watchdog
 from appliance.uplink import UplinkStatus
+from appliance.wire import mcu_words as words
 
 log = logging.getLogger("vedette")
 
 DRAIN_S = 10.0
 TURN_S = 0.2
 PIPELINE_OVERDUE_S = 30.0
+SUPERVISOR_OVERDUE_S = 30.0
+SUPERVISOR_END_S = 3.0
 
 
 class Daemon:
@@ -58,9 +63,7 @@ class Daemon:
         self._wake = threading.Event()
         self._failure: ApplianceError | None = None
         self._generation = 0
-        self._liveness = Liveness(clock)
-        self._probe = DiskProbe(self._parts.status_socket.with_name("alive"), clock)
-        self._pulse = take_pulse(self._parts, clock, self._liveness, self._probe)
+        self._liveness = self._parts.liveness
         self._status = StatusServer(self._parts.status_socket, lambda: status(self._parts, self._generation))
 
     def run(self) -> int:
@@ -84,12 +87,15 @@ class Daemon:
         watchdog = Watchdog(
             self._notifier,
             self._liveness,
-            signs=self._pulse.signs,
+            signs=self._parts.pulse.signs,
             on_stale=lambda names: log.error("stopped: %s", ", ".join(names)),
         )
-        threading.Thread(target=self._probe.run, args=(never,), name="probe", daemon=True).start()
+        threading.Thread(target=self._parts.probe.run, args=(never,), name="probe", daemon=True).start()
         threading.Thread(target=watchdog.run, args=(never,), name="watchdog", daemon=True).start()
+        supervisor_stop = threading.Event()
+        supervisor = self._start_supervisor(supervisor_stop)
         self._status.start()
+        self._parts.beat.phase = words.RUNNING
         self._notifier.ready("watching")
         try:
             while not self._stop.is_set() and not self._delivered():
@@ -99,7 +105,12 @@ class Daemon:
                     self._reload.clear()
                     self._reload_rules()
         finally:
+            # Said by the loop's last beat: the supervisor gives what comes after us the time of a boot.
+            self._parts.beat.phase = words.DRAINING
+            supervisor_stop.set()
             self._end(pipeline, uplink, uplink_stop)
+            if supervisor is not None:
+                supervisor.join(SUPERVISOR_END_S)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -133,6 +144,14 @@ class Daemon:
         thread = threading.Thread(target=body, name=name, daemon=daemon)
         thread.start()
         return thread
+
+    def _start_supervisor(self, stop: threading.Event) -> threading.Thread | None:
+        supervisor = self._parts.supervisor
+        if supervisor is None:
+            return None
+        return self._thread(
+            "supervisor", lambda beat: supervisor.run(stop, beat=beat), SUPERVISOR_OVERDUE_S, daemon=True
+        )
 
     def _pipeline(self, beat: Callable[[], None]) -> None:
         self._parts.pipeline.run(self._stop, beat=beat)
@@ -181,25 +200,6 @@ class Daemon:
         log.info("rules: %d loaded, %d refused", len(rules.rules), len(rules.refused))
         for note in parts.spool.notes:
             log.warning("spool: %s", note)
-
-
-def take_pulse(parts: Parts, clock: Clock, liveness: Liveness, probe: DiskProbe) -> Pulse:
-    """What the signs of life are read from."""
-    capture, pipeline = parts.capture, parts.pipeline
-
-    def counters() -> tuple[int, ...]:
-        stats = capture.stats()
-        return stats["engine_cpu_ns"], stats["packets"], capture.progress()[0]
-
-    return Pulse(
-        clock,
-        liveness,
-        probe,
-        counters=counters,
-        # Files wait while the disk has no room; live capture never does.
-        resting=lambda: pipeline.finished or (bool(parts.config.capture.files) and bool(pipeline.fault)),
-        spool_fault=lambda: parts.spool.broken,
-    )
 
 
 def tell_uplink(state: UplinkStatus) -> None:

@@ -80,7 +80,7 @@ class SerialPort:
             raise
 
     def _make_raw(self, speed: int) -> None:
-        characters: list[Any] = list(termios.tcgetattr(self._fd)[6])
+        characters: Any = list(termios.tcgetattr(self._fd)[6])
         # A read then says EAGAIN when nothing has come, and the end of the file only when the line is gone.
         characters[termios.VMIN], characters[termios.VTIME] = 1, 0
         # Without HUPCL: closing must not let DTR fall, which restarts many boards.
