@@ -40,7 +40,7 @@ class State(Enum):
     FOREIGN = "foreign"
     OTHER_VERSION = "other-version"
     UNPAIRED = "unpaired"
-    UP = "up"
+    UP = "linked"
 
 
 class Happening(Enum):
