@@ -107,6 +107,13 @@ class Link:
         self._told: deque[int] = deque(maxlen=TOLD_EVENTS)
         self._orders: deque[Order] = deque()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known who is there, or that nobody is who would listen."""
+        if self.state is State.UP:
+            return self.status is not None
+        return self.state in (State.SILENT, State.FOREIGN, State.OTHER_VERSION, State.UNPAIRED) or bool(self.reason)
+
     def opened(self, now_s: float) -> None:
         """There is a port."""
         self._happens(Happening.OPENED, now_s)

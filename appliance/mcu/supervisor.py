@@ -71,9 +71,7 @@ class Supervisor:
             # One more: what is to be said at the end (that the host drains) is said.
             self.say_last()
         finally:
-            if self._port is not None:
-                self._port.close()
-                self._port = None
+            self.close()
 
     def turn(self) -> None:
         """Send what is due, then wait for something to come, a second at most."""
@@ -105,31 +103,72 @@ class Supervisor:
     def ask(self, kind: int, *values: int | bytes, within_s: float = ORDER_S, patience_s: float = PATIENCE_S) -> Any:
         """Have something done, and wait for the answer.
 
+        For any thread but the loop's own.
+
         Raises:
             OrderRefusedError: the supervisor said no.
             NoAnswerError: nothing came in time.
         """
         done = threading.Event()
-        order = Order(
-            kind, words.pack(kind, *values), self._clock.monotonic_s() + within_s, patience_s, on_done=done.set
-        )
-        self._orders.put(order)
+        order = self._order(kind, values, within_s, patience_s, done.set)
         # The loop gives the order up by its own clock; this is for a loop that has ended.
         if not done.wait(within_s + 5.0):
             raise NoAnswerError(f"supervisor: no answer to {NAMES[kind]}; {MEANING[self._link.state]}")
+        return self._result(order)
+
+    def ask_here(
+        self, kind: int, *values: int | bytes, within_s: float = ORDER_S, patience_s: float = PATIENCE_S
+    ) -> Any:
+        """As `ask`, where nobody else runs the loop: it is turned until the answer is there."""
+        order = self._order(kind, values, within_s, patience_s, lambda: None)
+        while order.outcome is None and order.failure is None:
+            self.turn()
+        return self._result(order)
+
+    def settle(self, within_s: float) -> SupervisorStatus:
+        """Turn the loop until it is known who is there, if anybody; where nobody else runs it."""
+        until_s = self._clock.monotonic_s() + within_s
+        while self._clock.monotonic_s() < until_s:
+            self.turn()
+            if self._link.is_settled:
+                break
+        return self._status
+
+    def open(self) -> None:
+        """Open the port now, where nobody runs the loop.
+
+        Raises:
+            PortError: it cannot be used.
+        """
+        self._port = self._open_port()
+        self._link.opened(self._clock.monotonic_s())
+
+    def close(self) -> None:
+        """Give the port back, where nobody runs the loop."""
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def _order(
+        self, kind: int, values: tuple[int | bytes, ...], within_s: float, patience_s: float, done: Callable[[], None]
+    ) -> Order:
+        order = Order(kind, words.pack(kind, *values), self._clock.monotonic_s() + within_s, patience_s, on_done=done)
+        self._orders.put(order)
+        return order
+
+    @staticmethod
+    def _result(order: Order) -> Any:
         if order.failure is not None:
             raise order.failure
         return order.outcome
 
     def _open(self, now_s: float) -> None:
         try:
-            self._port = self._open_port()
+            self.open()
         except PortError as error:
             self._link.gone(now_s, str(error))
             self._look()
             self._pause.wait(REOPEN_S)
-            return
-        self._link.opened(self._clock.monotonic_s())
 
     def _exchange(self, port: Port) -> None:
         now_s = self._clock.monotonic_s()
