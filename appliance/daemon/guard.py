@@ -52,14 +52,19 @@ def take_pulse(
 
 def open_supervisor(config: Config, keys: KeyStore, clock: Clock, health: Health) -> Supervisor | None:
     """The loop, not yet started; None where none is configured or its key cannot be used."""
-    section = config.supervisor
-    if not section.port:
+    if not config.supervisor.port:
         return None
     try:
         key = link_key(keys, Path(config.sensor.state_dir))
     except KeyFileError as error:
         log.error("supervisor: no key for the link, so it is left alone: %s", error)
         return None
+    return supervisor_of(config, key, clock, health)
+
+
+def supervisor_of(config: Config, key: bytes | None, clock: Clock, health: Health | None = None) -> Supervisor:
+    """The loop over the configured port, not yet started."""
+    section = config.supervisor
     return Supervisor(
         section.port,
         lambda: SerialPort(section.port, section.baud),

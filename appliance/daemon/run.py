@@ -25,12 +25,14 @@ from vedette_engine import EngineError
 
 from appliance.clock import Clock
 from appliance.config import Config
+from appliance.daemon.control import CONTROL_SOCKET, ControlServer
 from appliance.daemon.graph import Parts, build, load_configured_rules
 from appliance.daemon.report import status
 from appliance.daemon.status import StatusServer
 from appliance.enroll import RenewalStatus
 from appliance.errors import ApplianceError, EnvironmentFault
 from appliance.health import Notifier, Watchdog
+from appliance.mcu import Supervisor
 from appliance.uplink import UplinkStatus
 from appliance.wire import mcu_words as words
 
@@ -64,6 +66,8 @@ class Daemon:
         self._failure: ApplianceError | None = None
         self._generation = 0
         self._liveness = self._parts.liveness
+        supervisor = self._parts.supervisor
+        self._control = None if supervisor is None else control_of(self._parts, supervisor)
         self._status = StatusServer(self._parts.status_socket, lambda: status(self._parts, self._generation))
 
     def run(self) -> int:
@@ -95,6 +99,8 @@ class Daemon:
         supervisor_stop = threading.Event()
         supervisor = self._start_supervisor(supervisor_stop)
         self._status.start()
+        if self._control is not None:
+            self._control.start()
         self._parts.beat.phase = words.RUNNING
         self._notifier.ready("watching")
         try:
@@ -187,6 +193,8 @@ class Daemon:
         uplink.join()
         drained = parts.uplink.drain(until_s)
         self._status.close()
+        if self._control is not None:
+            self._control.close()
         if parts.pipeline.left_behind:
             log.error("%d detections were not stored: %s", parts.pipeline.left_behind, parts.pipeline.fault)
         if not drained:
@@ -200,6 +208,11 @@ class Daemon:
         log.info("rules: %d loaded, %d refused", len(rules.rules), len(rules.refused))
         for note in parts.spool.notes:
             log.warning("spool: %s", note)
+
+
+def control_of(parts: Parts, supervisor: Supervisor) -> ControlServer:
+    """Where a person has the supervisor do something while its port is ours."""
+    return ControlServer(parts.status_socket.with_name(CONTROL_SOCKET), supervisor)
 
 
 def tell_uplink(state: UplinkStatus) -> None:

@@ -61,6 +61,7 @@ class SupervisorStatus:
     beat_limit_s: int | None = None
     boot_limit_s: int | None = None
     hold_limit_s: int | None = None
+    block_bytes: int | None = None
     frames_not_understood: int = 0
     last_event: str = ""
 
@@ -110,6 +111,7 @@ def describe(link: Link, now_s: float, *, port: str, last_event: str = "") -> Su
         beat_limit_s=welcome.beat_limit_s,
         boot_limit_s=welcome.boot_limit_s,
         hold_limit_s=welcome.hold_limit_s,
+        block_bytes=welcome.block_bytes,
         frames_not_understood=link.not_understood,
         last_event=last_event,
     )

@@ -27,6 +27,8 @@ STARTS = 3
 """How often an upgrade is begun anew when the supervisor has forgotten it, as after its own restart."""
 BEGIN_S, BLOCK_S, END_S = 30.0, 20.0, 120.0
 """To make room, to write a block, to unpack: with margins for the slowest flash."""
+END_PATIENCE_S = 0.8
+"""Two seconds after it has unpacked, a supervisor starts anew and has forgotten that it was asked."""
 
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 _STAGE_ADVICE = {
@@ -139,7 +141,7 @@ def _ended(ask: Ask) -> bool:
     """Have it unpacked; False when the supervisor has forgotten what it received."""
     state = None
     for _ in range(STARTS):
-        state = ask(words.UPGRADE_END, within_s=END_S, patience_s=END_S / 2)
+        state = ask(words.UPGRADE_END, within_s=END_S, patience_s=END_PATIENCE_S)
         stage = words.STAGES[state.stage]
         if stage in ("written", "idle"):
             return stage == "written"
