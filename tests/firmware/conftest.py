@@ -10,3 +10,6 @@ FIRMWARE = str(Path(__file__).parents[2] / "firmware")
 # Last, so that a folder there never hides a package of the environment.
 if FIRMWARE not in sys.path:
     sys.path.append(FIRMWARE)
+DEVICE = str(Path(__file__).parent / "device")
+if DEVICE not in sys.path:
+    sys.path.append(DEVICE)
