@@ -1,7 +1,7 @@
 """The supervisor's own firmware on a board without hardware, at the end of a serial line; its time passes when told.
 
-Rules of this file: the firmware is the real one, run by this interpreter; pins and clock are the bench's. What the relay
-does is kept in `power`, for the test to do to the host.
+Rules of this file: the firmware is the real one, run by this interpreter; pins and clock are the bench's. What the
+relay does is kept in `power`, for the test to do to the host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Three rings in their order, in virtual time: the daemon's own end first, the supervisor's cut only when it did not help.
+"""The rings in their order, in virtual time: the daemon's own end first, the supervisor's cut when it did not help.
 
 The supervisor is its own firmware, the link is ours, the beats are the daemon's; only systemd is played, by when the
 daemon ends and begins.
