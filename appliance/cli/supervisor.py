@@ -12,6 +12,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,10 @@ def run_pair(args: argparse.Namespace) -> int:
     keys = keys_of(config)
     supervisor, status = greeted(config, None)
     is_new = status.state == State.UNPAIRED.value
-    if is_new:
-        # On the disk, or known to come from the TPM, before the supervisor has it: a power cut parts nobody.
-        pair(supervisor.ask_here, status, make_link_key(keys, state_dir(config), secrets.token_bytes))
-    supervisor.close()
+    with closing(supervisor):
+        if is_new:
+            # On the disk, or known to come from the TPM, before the supervisor has it: a power cut parts nobody.
+            pair(supervisor.ask_here, status, make_link_key(keys, state_dir(config), secrets.token_bytes))
     status = asked(config)
     if not status.is_up:
         raise NoAnswerError(f"supervisor: {status.state}: {status.says}", advice="was it paired with another box?")
@@ -155,8 +156,8 @@ def run_hold(args: argparse.Namespace) -> int:
     done = order(state_dir(config) / "run" / CONTROL_SOCKET, request)
     if done is None:
         supervisor, _ = listening(config)
-        done = {"granted_s": hold(supervisor.ask_here, args.seconds, args.reason)}
-        supervisor.close()
+        with closing(supervisor):
+            done = {"granted_s": hold(supervisor.ask_here, args.seconds, args.reason)}
     if args.json:
         print(json.dumps(done))
         return 0
@@ -178,8 +179,8 @@ def run_update(args: argparse.Namespace) -> int:
         raise OperatorError(f"{args.file}: {error.strerror}") from error
     if done is None:
         supervisor, status = listening(config)
-        update(supervisor.ask_here, status, firmware, progress)
-        supervisor.close()
+        with closing(supervisor):
+            update(supervisor.ask_here, status, firmware, progress)
     if args.json:
         print(json.dumps({"version": firmware.version_text, "on_trial": True}))
         return 0
