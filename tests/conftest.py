@@ -2,6 +2,7 @@
 
 root     needs to be root with namespaces, mounts or raw sockets
 browser  needs Debian's Chromium
+micropython  needs Debian 13's MicroPython, which set-up fetches
 data     needs the captures and rules of ../shared/data
 tpm      needs swtpm and tpm2-pytss
 tpm_tls  needs tpm2-openssl >= 1.3.0 besides
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fakes.micropython import MICROPYTHON
 from tests.fakes.swtpm import PROVIDERS, DevelopmentCa, Swtpm, fresh
 
 # No test passes or fails by the speed of the machine it runs on.
@@ -44,6 +46,7 @@ NEEDS = {
         lambda: shutil.which("swtpm_setup") is not None and find_spec("tpm2_pytss") is not None,
     ),
     "tpm_tls": ("tpm2-openssl >= 1.3.0 (make setup-test)", lambda: any(path.is_file() for path in PROVIDERS)),
+    "micropython": ("Debian 13's micropython (make setup-test)", MICROPYTHON.is_file),
     "data": ("captures and rules in ../shared/data", SHARED_DATA.is_dir),
 }
 

@@ -46,6 +46,10 @@ class Link:
         self._key = pairing_key
         self._next_session = None
 
+    def end(self) -> None:
+        """The host has lost its power, and with it its session: nothing more is said to what starts there."""
+        self._session = self._next_session = None
+
     def poll(self) -> "list[tuple[int, object]]":
         """The words that have come: `(kind, word)`; a kind that is not known has None for its word."""
         data = self._port.read(MOST_READ)

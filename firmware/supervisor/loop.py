@@ -84,11 +84,11 @@ class Supervisor:
         self.uptime_ms = min(self.uptime_ms + elapsed_ms, MOST_MS)
         if self.beat_age_ms != MOST_MS:
             self.beat_age_ms = min(self.beat_age_ms + elapsed_ms, MOST_MS - 1)
+        self.power.tick(elapsed_ms)
         self._sense(elapsed_ms)
         for kind, word in self.link.poll():
             commands.answer(self, kind, word)
         self._do(self.policy.tick(elapsed_ms))
-        self.power.tick(elapsed_ms)
         self.leds.tick(elapsed_ms, self.policy.state, self.pairing.is_paired, self.button.stage)
         self._tell(elapsed_ms)
         self.journal.set(self.policy.boots, self.reset, self.tamper.has_opened)
@@ -134,6 +134,7 @@ class Supervisor:
             self.journal.save()
         if policy.CUT in actions:
             self.power.cut()
+            self.link.end()
         elif policy.GIVE in actions:
             self.power.give()
 

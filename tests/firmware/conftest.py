@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-FIRMWARE = str(Path(__file__).parents[2] / "firmware")
+ROOT = Path(__file__).parents[2]
 
 # Last, so that a folder there never hides a package of the environment.
-if FIRMWARE not in sys.path:
-    sys.path.append(FIRMWARE)
-DEVICE = str(Path(__file__).parent / "device")
-if DEVICE not in sys.path:
-    sys.path.append(DEVICE)
+for folder in (ROOT / "firmware", ROOT / "firmware" / "lib", ROOT / "tests" / "firmware" / "device"):
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

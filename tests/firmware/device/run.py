@@ -27,6 +27,8 @@ def main(folder: str) -> int:
                 print("FAILED " + file + "::" + name)
                 if hasattr(sys, "print_exception"):
                     sys.print_exception(error)
+        # A board's memory: one module at a time.
+        del sys.modules[file[:-3]], module
     print(str(passed) + " passed, " + str(failed) + " failed on " + sys.implementation[0])
     return 1 if failed else 0
 

@@ -70,8 +70,8 @@ def test_a_sensor_that_is_missing_judges_nothing() -> None:
 
 def test_every_lamp_pattern_lights_what_it_says() -> None:
     for pattern in leds.STATE_PATTERNS + leds.HOST_PATTERNS[1:]:
-        lit = [leds.is_lit(ms, pattern[0], pattern[1]) or leds.is_lit(ms, pattern[2], pattern[3]) for ms in range(2500)]
-        assert any(lit)
+        green, red = pattern[:2], pattern[2:]
+        assert any(leds.is_lit(ms, green[0], green[1]) or leds.is_lit(ms, red[0], red[1]) for ms in range(2500))
     assert not leds.is_lit(0, 0, 0)
 
 
