@@ -61,6 +61,10 @@ class Board:
         self.feed = self._watchdog.feed
         self.restart = machine.reset
 
+    def end_turn(self) -> None:
+        """Until the next turn of the loop."""
+        time.sleep_ms(TURN_MS)
+
     def read(self, count: int) -> "bytes | None":
         """What has come; None when nothing has."""
         waiting = self._uart.any()

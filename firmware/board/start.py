@@ -6,7 +6,7 @@ service port, and the watchdog that is not fed any more starts the chip anew; th
 
 import sys
 
-from board import TURN_MS, Board
+from board import Board
 
 from loader.records import Record
 from loader.trial import SLOTS, Trial
@@ -18,7 +18,7 @@ def run(pins) -> None:  # type: ignore[no-untyped-def]
     trial = Trial(Record(board.folder, "trial"))
     slot = trial.choose()
     if slot:
-        sys.path.insert(0, "/" + SLOTS[slot])
+        sys.path.insert(0, board.folder.path + "/" + SLOTS[slot])
     # Only now, as these two may be those of a slot.
     import release
 
@@ -27,4 +27,4 @@ def run(pins) -> None:  # type: ignore[no-untyped-def]
     supervisor = Supervisor(board, lambda name: Record(board.folder, name), trial, release.NUMBERS)
     while True:
         supervisor.turn()
-        board.pause_ms(TURN_MS)
+        board.end_turn()

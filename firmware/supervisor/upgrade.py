@@ -34,7 +34,8 @@ class Upgrade:
         self._size = 0
         self._sha256 = b""
         self._running = None
-        self.stage = IDLE
+        # A supervisor that has started anew on trial still answers an UPGRADE_END whose first answer was lost.
+        self.stage = WRITTEN if trial.on_trial else IDLE
         self.wanted = 0
 
     def begin(self, size: int, sha256: bytes) -> None:

@@ -48,6 +48,8 @@ def test_an_image_is_written_tried_and_good_after_a_steady_run() -> None:
     assert one.board.restarts == 1
     one.reset(was_watchdog=False)
     assert one.slot == trial.A
+    one.hello()
+    assert one.say(mcu_words.UPGRADE_END)[0][1].stage == STAGE["written"]
     assert one.hello().flags & mcu_words.UPGRADE_ON_TRIAL
     one.beat_for(65_000)
     assert not one.beat().flags & mcu_words.UPGRADE_ON_TRIAL
