@@ -16,6 +16,7 @@ from loader.folder import Folder
 WATCHDOG_MS = 8_000
 """The chip's longest is 8388 on RP2040, and in MicroPython 1.25 also on RP2350."""
 TURN_MS = 10
+TIDY_TURNS = 100
 BAUD = 115_200
 BUS_HZ = 100_000
 """A secure element wakes by an address of zeros only at 100 kHz or less."""
@@ -35,6 +36,7 @@ class Board:
         cause = machine.reset_cause()
         self.was_watchdog = cause == machine.WDT_RESET
         self.was_cold = cause == machine.PWRON_RESET
+        self._turns = 0
         self.number = pins.NUMBER
         self.mpy = MPY
         self.features = pins.FEATURES
@@ -62,7 +64,10 @@ class Board:
         self.restart = machine.reset
 
     def end_turn(self) -> None:
-        """Until the next turn of the loop."""
+        """Until the next turn of the loop; now and then it tidies, so that memory never has to be found in a hurry."""
+        self._turns += 1
+        if self._turns % TIDY_TURNS == 0:
+            gc.collect()
         time.sleep_ms(TURN_MS)
 
     def read(self, count: int) -> "bytes | None":

@@ -30,12 +30,23 @@ class Trial:
         if not self.on_trial:
             return self.running
         if self.starts >= TRIES:
-            self.on_trial, self.starts, self.reverted = FROZEN, 0, True
-            self._save()
+            self._revert()
             return self.running
         self.starts += 1
-        self._save()
+        try:
+            self._save()
+        except OSError:
+            # A start that cannot be counted could be tried for ever.
+            self._revert()
+            return self.running
         return self.on_trial
+
+    def _revert(self) -> None:
+        self.on_trial, self.starts, self.reverted = FROZEN, 0, True
+        try:
+            self._save()
+        except OSError:
+            return
 
     def spare(self) -> int:
         """The slot that a new firmware may be written to: never the one that runs or is known to be good."""
@@ -61,18 +72,26 @@ class Trial:
             self._save()
 
     def good(self) -> bool:
-        """The firmware on trial has shown itself to be good; False when there is none, or it has not run yet."""
+        """The firmware on trial is good; False when there is none, it has not run yet, or flash does not take it."""
         if not self.on_trial or not self.starts:
             return False
+        kept = self.running, self.on_trial, self.starts
         self.running, self.on_trial, self.starts = self.on_trial, FROZEN, 0
-        self._save()
+        try:
+            self._save()
+        except OSError:
+            self.running, self.on_trial, self.starts = kept
+            return False
         return True
 
     def told(self) -> None:
         """That it was reverted has been told."""
         if self.reverted:
             self.reverted = False
-            self._save()
+            try:
+                self._save()
+            except OSError:
+                return
 
     def _save(self) -> None:
         self._record.save(bytes((self.running, self.on_trial, self.starts, int(self.reverted))))

@@ -68,7 +68,8 @@ def on_leds(supervisor, word) -> None:  # type: ignore[no-untyped-def]
 
 
 def on_ack(supervisor, word) -> None:  # type: ignore[no-untyped-def]
-    supervisor.journal.heard(word.number)
+    if supervisor.journal.heard(word.number):
+        supervisor.tell_next()
 
 
 def on_pair(supervisor, word) -> None:  # type: ignore[no-untyped-def]

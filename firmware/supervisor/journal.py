@@ -16,6 +16,7 @@ _HEAD_SIZE = 7
 _EVENT = ">IBHB"
 _EVENT_SIZE = 8
 TAMPERED = 1
+RESTARTING = 2
 
 
 class Journal:
@@ -28,6 +29,8 @@ class Journal:
         self.boots = 0
         self.reset = 0
         self.is_tampered = False
+        self.was_restarting = False
+        """The supervisor's last reset was its own wish: the chip cannot tell that from its watchdog."""
         self.failed_writes = 0
         self.events = []  # type: list[list[int]]
         self._next = 1
@@ -40,6 +43,7 @@ class Journal:
             return
         self.boots, self.reset, flags, self._next = struct.unpack(_HEAD, kept[:_HEAD_SIZE])
         self.is_tampered = bool(flags & TAMPERED)
+        self.was_restarting = bool(flags & RESTARTING)
         for at in range(_HEAD_SIZE, len(kept), _EVENT_SIZE):
             number, what, detail, heard = struct.unpack(_EVENT, kept[at : at + _EVENT_SIZE])
             self.events.append([number, what, detail, heard, 0])
@@ -75,9 +79,10 @@ class Journal:
             self.boots, self.reset, self.is_tampered = boots, reset, is_tampered
             self._is_dirty = True
 
-    def save(self) -> None:
+    def save(self, is_restarting: bool = False) -> None:
         """Write it now. A file system that is full or broken is counted: the supervisor's work does not end with it."""
-        out = struct.pack(_HEAD, self.boots, self.reset, TAMPERED if self.is_tampered else 0, self._next)
+        flags = (TAMPERED if self.is_tampered else 0) | (RESTARTING if is_restarting else 0)
+        out = struct.pack(_HEAD, self.boots, self.reset, flags, self._next)
         for event in self.events:
             out += struct.pack(_EVENT, event[0], event[1], event[2], event[3])
         try:

@@ -66,11 +66,10 @@ class Supervisor:
         self._event_ms = 0
         self._restart_ms = 0
         self._last_ticks = board.ticks_ms()
-        self.reset = self.journal.reset
-        if board.was_cold:
-            self.reset = _RESET["power-on"]
-        elif self.pairing.is_paired:
-            self.journal.note(_EVENT["supervisor-reset"], int(board.was_watchdog))
+        self.reset = _RESET["power-on"] if board.was_cold else self.journal.reset
+        self.was_watchdog = board.was_watchdog and not self.journal.was_restarting
+        if not board.was_cold and self.pairing.is_paired:
+            self.journal.note(_EVENT["supervisor-reset"], int(self.was_watchdog))
         if trial.reverted:
             self.journal.note(_EVENT["upgrade-reverted"])
             trial.told()
@@ -146,6 +145,10 @@ class Supervisor:
         self._event_ms = EVENT_AGAIN_MS
         self.link.send(mcu_words.EVENT, event[0], event[1], event[2], event[4] // 1000)
 
+    def tell_next(self) -> None:
+        """The host has heard an event: the next one need not wait."""
+        self._event_ms = 0
+
     def restart_soon(self) -> None:
         """The supervisor starts anew in a moment; the host keeps its power."""
         self._restart_ms = RESTART_MS
@@ -154,7 +157,7 @@ class Supervisor:
         if self._restart_ms > 0 and self.power.is_given:
             self._restart_ms -= elapsed_ms
             if self._restart_ms <= 0:
-                self.journal.save()
+                self.journal.save(is_restarting=True)
                 self.board.restart()
 
     def flags(self) -> int:
@@ -162,7 +165,7 @@ class Supervisor:
         out = mcu_words.ROLLBACK_ASKED if self.policy.is_rollback_asked() else 0
         out |= mcu_words.TAMPERED if self.tamper.has_opened else 0
         out |= mcu_words.UPGRADE_ON_TRIAL if self.trial.on_trial else 0
-        out |= mcu_words.OWN_WATCHDOG if self.board.was_watchdog else 0
+        out |= mcu_words.OWN_WATCHDOG if self.was_watchdog else 0
         return out | (0 if self.pairing.is_paired else mcu_words.UNPAIRED)
 
     def introduction(self, nonce: bytes, version: int) -> "tuple[int | bytes, ...]":

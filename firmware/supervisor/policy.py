@@ -119,13 +119,10 @@ class Policy:
 
     def happen(self, event: int) -> "tuple[int, ...]":
         """What is to be done about it; `()` when it is nothing in this state."""
-        if event == ASK_HOLD:
-            return ()  # `hold` alone knows how long, and whether
-        if event == PAIRED:
-            self.is_paired = True
-        elif event == UNPAIRED:
-            self.is_paired = False
-        if not self.is_paired and BEAT <= event <= ASK_DRAIN:
+        if event in (PAIRED, UNPAIRED):
+            self.is_paired = event == PAIRED
+        # `hold` alone knows how long, and whether.
+        if event == ASK_HOLD or (not self.is_paired and BEAT <= event <= BUTTON):
             return ()
         if event in (ASK_CYCLE, ASK_DRAIN) and not self.may_cycle():
             return ()
@@ -160,7 +157,7 @@ class Policy:
             self.steady_ms = 0
         if self.state != HOLD:
             self.held_ms = 0
-            self.left_ms = DEADLINES.get(self.state, 0)
+            self.left_ms = DEADLINES.get(self.state, 0) + (DRAIN_MS if event == DRAINING else 0)
 
     def hold(self, wanted_ms: int) -> int:
         """Grants a hold, or more of one: the milliseconds granted from now; 0 when it is refused.

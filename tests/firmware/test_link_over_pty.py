@@ -10,6 +10,7 @@ import termios
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cbor2
 import pytest
@@ -31,7 +32,7 @@ class Host:
         tty.setraw(self.fd)
         self.reader = mcu_link.Reader()
         self.session: mcu_link.Session | None = None
-        self.events: list[object] = []
+        self.events: list[Any] = []
 
     def frames(self) -> list[bytes]:
         self.board.turn()
@@ -42,7 +43,7 @@ class Host:
             except BlockingIOError:
                 return out
 
-    def hello(self, key: bytes = KEY) -> object:
+    def hello(self, key: bytes = KEY) -> Any:
         body = mcu_words.pack(mcu_words.HELLO, NONCE, mcu_words.OLDEST, mcu_words.NEWEST, 31)
         os.write(self.fd, mcu_link.seal(key, mcu_words.HELLO, 0, body))
         for frame in self.frames():
@@ -53,7 +54,7 @@ class Host:
         self.session = mcu_link.Session(key, NONCE, welcome.nonce, is_host=True)
         return welcome
 
-    def say(self, kind: int, *values: int | bytes) -> object:
+    def say(self, kind: int, *values: int | bytes) -> Any:
         assert self.session is not None
         os.write(self.fd, self.session.seal(kind, mcu_words.pack(kind, *values)))
         answers = []
@@ -62,7 +63,7 @@ class Host:
             (self.events if isinstance(word, mcu_words.Event) else answers).append(word)
         return answers[0] if answers else None
 
-    def beat(self) -> object:
+    def beat(self) -> Any:
         return self.say(mcu_words.BEAT, mcu_words.RUNNING, mcu_words.ALL_ALIVE, 1)
 
 
@@ -97,7 +98,7 @@ def test_a_host_that_beats_keeps_its_power_and_one_that_stops_is_cycled(board: S
     assert not board.pass_time(16_000).has_power
     seen = board.pass_time(5000)
     assert (seen.has_power, seen.cuts) == (True, 1)
-    assert mcu_words.RESETS[host.hello().reset] == "beats-stopped"  # type: ignore[attr-defined]
+    assert mcu_words.RESETS[host.hello().reset] == "beats-stopped"
 
 
 def test_the_key_and_the_failures_survive_the_power_of_the_board(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_the_key_and_the_failures_survive_the_power_of_the_board(tmp_path: Path)
     with SupervisorVm(tmp_path) as board:
         one = Host(board)
         welcome = one.hello()
-        assert (welcome.boots, mcu_words.RESETS[welcome.reset]) == (1, "power-on")  # type: ignore[attr-defined]
+        assert (welcome.boots, mcu_words.RESETS[welcome.reset]) == (1, "power-on")
         os.close(one.fd)
 
 
@@ -118,7 +119,7 @@ def test_a_reset_of_the_supervisor_under_a_running_host_costs_a_hello(board: Sup
     assert board.reset("watchdog").cuts == 0
     assert host.beat() is None
     welcome = host.hello()
-    assert welcome.flags & mcu_words.OWN_WATCHDOG  # type: ignore[attr-defined]
+    assert welcome.flags & mcu_words.OWN_WATCHDOG
     assert state(host.beat()) == "UP"
     assert board.turn().cuts == 0
 
@@ -135,7 +136,7 @@ def test_noise_forged_frames_and_replays_are_silence(board: SupervisorVm, host: 
         assert host.frames() == []
     status = host.beat()
     assert state(status) == "UP"
-    assert status.dropped >= 40  # type: ignore[attr-defined]
+    assert status.dropped >= 40
 
 
 def test_the_port_may_be_closed_and_opened(board: SupervisorVm, host: Host) -> None:
@@ -182,4 +183,4 @@ def test_a_firmware_is_sent_runs_on_trial_and_is_taken_back(board: SupervisorVm,
     host.beat()
     board.pass_time(6000)
     host.beat()
-    assert mcu_words.EVENTS.index("supervisor-reset") in {event.what for event in host.events}  # type: ignore[attr-defined]
+    assert mcu_words.EVENTS.index("supervisor-reset") in {event.what for event in host.events}

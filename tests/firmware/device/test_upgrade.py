@@ -46,7 +46,9 @@ def test_an_image_is_written_tried_and_good_after_a_steady_run() -> None:
     assert one.board.folder.files["a/release.py"] == FILES[1][1]
     one.pass_time(3000)
     assert one.board.restarts == 1
-    one.reset(was_watchdog=False)
+    # The chip restarts through its watchdog and cannot tell the two apart.
+    one.reset(was_watchdog=True)
+    assert not one.hello().flags & mcu_words.OWN_WATCHDOG
     assert one.slot == trial.A
     one.hello()
     assert one.say(mcu_words.UPGRADE_END)[0][1].stage == STAGE["written"]
@@ -149,6 +151,26 @@ def test_a_full_file_system_ends_the_upgrade_and_nothing_else() -> None:
         one.board.folder.room = None
         one.reset()
         assert one.slot == (trial.A if stage == "written" else trial.FROZEN)
+
+
+def test_a_start_that_cannot_be_counted_is_not_tried() -> None:
+    one = running()
+    send(one, image())
+    one.board.folder.room = 5
+    for _ in range(3):
+        one.reset()
+        assert one.slot == trial.FROZEN
+    assert one.hello() is not None
+
+
+def test_a_firmware_that_cannot_be_kept_stays_on_trial_and_the_loop_goes_on() -> None:
+    one = running()
+    send(one, image())
+    one.reset()
+    one.hello()
+    one.board.folder.room = 0
+    one.beat_for(65_000)
+    assert one.beat().flags & mcu_words.UPGRADE_ON_TRIAL
 
 
 def test_a_block_without_a_beginning_is_answered_with_idle() -> None:
