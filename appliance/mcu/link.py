@@ -168,7 +168,7 @@ class Link:
         out = b""
         while self._acks:
             out += self._session.seal(words.ACK, words.pack(words.ACK, self._acks.popleft()))
-        if health is not None and self.state is State.UP and now_s >= self._at_s:
+        if health is not None and now_s >= self._at_s:
             out += self.beat_now(health)
             self._at_s = now_s + self.beat_s
         if self._orders and (self._orders[0].sent_s is None or now_s >= self._orders[0].due_s()):

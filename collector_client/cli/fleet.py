@@ -41,7 +41,7 @@ _REVOKE = "  vedette-collector revoke /var/lib/vedette-collector s-fryock32azdps
 def add(commands: Any) -> None:
     """Declare the commands."""
     listing = add_command(
-        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance", _SENSORS
+        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance, last reset", _SENSORS
     )
     add_directory(listing, optional=True)
     add_json(listing)

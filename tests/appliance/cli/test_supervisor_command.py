@@ -163,6 +163,17 @@ def test_a_board_with_another_boxs_key_is_not_paired_again(run: Run, line: Seria
     assert "another box" in err
 
 
+def test_a_board_without_a_spare_slot_is_sent_nothing(run: Run, line: SerialLine, tmp_path: Path) -> None:
+    run("pair")
+    board = board_of(line).bench.board
+    board.features = words.HAS_SENSORS
+    file = tmp_path / "supervisor-9.8.7.vfw"
+    file.write_bytes(firmware())
+    code, _, err = run("update", str(file))
+    assert code == 3
+    assert "takes no firmware over the link" in err
+
+
 @pytest.mark.tpm
 def test_with_a_tpm_a_box_whose_disk_is_empty_still_has_its_supervisor(
     run: Run, line: SerialLine, tmp_path: Path, tpm: Swtpm

@@ -135,6 +135,14 @@ def test_a_board_that_talks_something_else_is_foreign() -> None:
     assert line.link.state is State.FOREIGN
 
 
+def test_noise_that_has_ended_is_silence_again() -> None:
+    line = Line(Board(deaf=True), up=lambda _: b"login: \0").open()
+    line.pass_s(10)
+    line.up = lambda _: b""
+    line.pass_s(4 * GREET_MOST_S)
+    assert line.link.state is State.SILENT
+
+
 def test_an_echo_of_our_own_words_is_foreign() -> None:
     line = Line(Board(deaf=True))
     line.up = lambda _: line.sent
@@ -169,6 +177,14 @@ def test_a_board_of_another_version_is_named_until_one_side_is_updated(version: 
     assert line.board.beats == []
     line.board.version = 1
     line.pass_s(2 * GREET_MOST_S)
+    assert line.link.state is State.UP
+
+
+def test_a_newer_host_speaks_what_an_older_board_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "NEWEST", 3)
+    line = Line(Board(version=1)).open()
+    assert line.link.state is State.UP
+    line = Line(Board(version=3, newest=7)).open()
     assert line.link.state is State.UP
 
 
