@@ -74,10 +74,10 @@ class SerialLine:
     def _serve(self, fd: int) -> None:
         with contextlib.suppress(OSError):
             while data := os.read(fd, 4096):
-                if self._fd != fd:
-                    break
                 with self.lock:
                     answer = self.board.hear(data)
+                if self._fd != fd:
+                    break
                 while answer:
                     answer = answer[os.write(fd, answer) :]
         with contextlib.suppress(OSError):

@@ -2,70 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from appliance.mcu.errors import NoAnswerError, OrderRefusedError
-from appliance.mcu.link import GREET_MOST_S, MEANING, SILENCE_S, TRANSITIONS, Happening, Link, State
-from appliance.mcu.order import ANSWERS, NAMES, Order
+from appliance.mcu.link import GREET_MOST_S, MEANING, SILENCE_S, TRANSITIONS, Happening, State
+from appliance.mcu.order import ANSWERS, NAMES
 from appliance.wire import mcu_words as words
-from appliance.wire.mcu_link import MAX_FRAME, UNPAIRED_KEY, seal
+from appliance.wire.mcu_link import UNPAIRED_KEY, seal
+from tests.appliance.mcu.line import HEALTHY, Line
 from tests.fakes.board import GOOD, KEY, Board, granted
-
-HEALTHY = (words.RUNNING, words.ALL_ALIVE, 7)
-
-
-@dataclass
-class Line:
-    """A link and a board with a wire between them that a test may bend."""
-
-    board: Board = field(default_factory=Board)
-    key: bytes | None = KEY
-    health: tuple[int, int, int] | None = HEALTHY
-    up: Callable[[bytes], bytes] = lambda data: data
-    """From the board to us."""
-    now_s: float = 100.0
-    sent: bytes = b""
-    events: list[Any] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        numbers = count(1)
-        self.link = Link(self.key, lambda size: next(numbers).to_bytes(size, "big"), self.now_s)
-
-    def turn(self) -> None:
-        """Both sides once."""
-        health = self.health
-        self.sent = self.link.send(self.now_s, None if health is None else lambda: health)
-        self.events += self.link.receive(self.up(self.board.hear(self.sent)), self.now_s)
-
-    def pass_s(self, seconds: float) -> None:
-        """Time goes by in the link's own steps."""
-        until_s = self.now_s + seconds
-        for _ in range(10_000):
-            self.turn()
-            wait_s = max(self.link.wait_s(self.now_s), 0.01)
-            if self.now_s + wait_s > until_s:
-                break
-            self.now_s += wait_s
-        else:
-            pytest.fail("it never waits")
-        self.now_s = until_s
-
-    def open(self) -> Line:
-        self.link.opened(self.now_s)
-        self.pass_s(2)
-        return self
-
-    def order(self, kind: int, *values: int | bytes, within_s: float = 10) -> Order:
-        made = Order(kind, words.pack(kind, *values), self.now_s + within_s)
-        self.link.submit(made)
-        return made
 
 
 def test_a_board_with_our_key_is_up_and_hears_a_beat_a_second() -> None:
@@ -330,58 +275,6 @@ def test_a_recorded_welcome_opens_no_session() -> None:
     line.up = lambda _: recorded[0]
     line.open().pass_s(30)
     assert line.link.state is State.FOREIGN
-
-
-@given(st.lists(st.binary(max_size=300), max_size=20), st.booleans())
-def test_any_octets_change_a_counter_and_nothing_else(chunks: list[bytes], in_session: bool) -> None:
-    line = Line(Board(deaf=not in_session)).open()
-    state, status, sessions = line.link.state, line.link.status, line.link.sessions
-    for chunk in chunks:
-        assert line.link.receive(chunk, line.now_s) == []
-    assert (line.link.state, line.link.status, line.link.sessions) == (state, status, sessions)
-    assert len(line.link._reader._held) <= MAX_FRAME
-    line.link.receive(b"\0", line.now_s)
-    line.board.deaf = False
-    line.pass_s(3 * GREET_MOST_S)
-    assert line.link.state is State.UP
-
-
-@given(st.integers(0, 255), st.binary(max_size=100), st.booleans())
-def test_any_word_of_a_board_that_went_mad_is_borne(kind: int, body: bytes, ordered: bool) -> None:
-    line = Line().open()
-    if ordered:
-        line.order(words.LEDS, 1, 1)
-        line.turn()
-    assert line.board._session is not None
-    line.link.receive(line.board._session.seal(kind, body), line.now_s)
-    line.pass_s(30)
-    assert line.link.state is State.UP
-
-
-@given(st.lists(st.sampled_from(["whole", "cut", "flipped", "twice", "lost", "noise"]), max_size=30), st.data())
-def test_a_bad_wire_costs_frames_and_never_the_link(bends: list[str], data: st.DataObject) -> None:
-    plan = iter(bends)
-
-    def bend(octets: bytes) -> bytes:
-        how = next(plan, "whole")
-        if not octets or how == "whole":
-            return octets
-        at = data.draw(st.integers(0, len(octets) - 1))
-        changed = octets[:at] + bytes([octets[at] ^ 0x10]) + octets[at + 1 :]
-        return {
-            "cut": octets[:at],
-            "flipped": changed,
-            "twice": octets * 2,
-            "lost": b"",
-            "noise": b"\x55\0\xaa" + octets,
-        }[how]
-
-    line = Line(up=bend).open()
-    line.pass_s(40)
-    line.up = lambda octets: octets
-    line.pass_s(3 * GREET_MOST_S)
-    assert line.link.state is State.UP
-    assert all(beat == words.Beat(*HEALTHY) for beat in line.board.beats)
 
 
 def test_what_a_host_says_is_never_taken_from_a_board() -> None:
