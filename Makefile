@@ -16,7 +16,7 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, the TPM's libraries
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, SoftHSM, the TPM's libraries
 	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo
@@ -39,6 +39,7 @@ firmware-test: setup-test ## The supervisor: on CPython, on Debian 13's MicroPyt
 lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@MYPYPATH=firmware $(VENV)/bin/mypy --explicit-package-bases firmware/supervisor firmware/loader firmware/lib
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
 	@cd $(NATIVE) && $(CARGO) fmt --all --check

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from appliance.identity import Life
+from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth
 from appliance.uplink import UplinkStatus
 from appliance.wire.heartbeat import HealthFinding, HostHealth
@@ -33,6 +34,7 @@ class CheckName(Enum):
     CLOCK_SKEW = "clock_skew"
     CERTIFICATE_EXPIRY = "certificate_expiry"
     UPLINK = "uplink"
+    SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Facts:
     uplink: UplinkStatus
     capture: CaptureInterval = CaptureInterval()
     certificate: Life | None = None
+    supervisor: SupervisorStatus = ABSENT
 
 
 @dataclass(frozen=True, slots=True)

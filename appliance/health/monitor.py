@@ -16,6 +16,7 @@ from appliance.health.check import CaptureInterval, Facts, Finding
 from appliance.health.host import host_health
 from appliance.health.report import Standing, examine, heartbeat
 from appliance.identity import Life
+from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth, Spool
 from appliance.uplink import UplinkStatus
 from appliance.wire.heartbeat import Heartbeat, RulesHealth
@@ -36,6 +37,7 @@ class Monitor:
         certificate: Callable[[], Life | None],
         version: str,
         engine_version: str,
+        supervisor: Callable[[], SupervisorStatus] = lambda: ABSENT,
         packets: str = "packets",
         drops: str = "drops",
     ) -> None:
@@ -49,6 +51,7 @@ class Monitor:
         self._certificate = certificate
         self._version = version
         self._engine_version = engine_version
+        self._supervisor = supervisor
         self._packets, self._drops = packets, drops
         self._started_ns = clock.wall_ns()
         self._lock = threading.Lock()
@@ -97,4 +100,5 @@ class Monitor:
             uplink=uplink,
             capture=interval,
             certificate=self._certificate(),
+            supervisor=self._supervisor(),
         )

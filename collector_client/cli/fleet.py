@@ -25,6 +25,8 @@ from collector_client.cli.options import (
 )
 from collector_client.config import load_config, mode_words
 from collector_client.errors import OperatorError
+from collector_client.pki import PKI_NAME
+from collector_client.pki.overview import ca_warnings
 from collector_client.store import Control, audit, query, sensors
 from collector_client.store.clock import SystemClock
 from collector_client.store.reader import Reader
@@ -42,7 +44,7 @@ _REVOKE = "  vedette-collector revoke /var/lib/vedette-collector s-fryock32azdps
 def add(commands: Any) -> None:
     """Declare the commands."""
     listing = add_command(
-        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance", _SENSORS
+        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance, last reset", _SENSORS
     )
     add_directory(listing, optional=True)
     add_json(listing)
@@ -84,11 +86,24 @@ def run_sensors(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rows)
         return 0
+    for line in ca_warnings(args.directory / PKI_NAME, SystemClock().wall_ns()):
+        hint(f"warning: {line}")
     if not rows:
         hint("no sensor has enrolled yet; make a token:")
         hint(f"  vedette-collector token new {args.directory} --tenant TENANT --site SITE")
     print_table(
-        ("sensor", "where", "state", "key", "heartbeat UTC", "last alert UTC", "alerts", "gaps", "valid to"),
+        (
+            "sensor",
+            "where",
+            "state",
+            "key",
+            "heartbeat UTC",
+            "last alert UTC",
+            "alerts",
+            "gaps",
+            "valid to",
+            "last reset",
+        ),
         (
             (
                 row.sensor_id,
@@ -100,6 +115,7 @@ def run_sensors(args: argparse.Namespace) -> int:
                 row.alerts,
                 sum(last - first + 1 for first, last in row.gaps),
                 shown_time(row.cert_not_after_ns)[:10],
+                (row.health.get("supervisor") or {}).get("last_reset", ""),
             )
             for row in rows
         ),

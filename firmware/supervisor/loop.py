@@ -99,9 +99,9 @@ class Supervisor:
         is_low, is_hot = self.monitor.tick(elapsed_ms)
         self.policy.is_supply_low = self.monitor.supply.is_bad
         if is_low:
-            self.journal.note(_EVENT["supply-low"], self.monitor.supply_mv)
+            self.journal.note(_EVENT["supply-low"], self.monitor.supply_mv or 0)
         if is_hot:
-            self.journal.note(_EVENT["too-hot"], self.monitor.temperature_dc)
+            self.journal.note(_EVENT["too-hot"], self.monitor.temperature_dc or 0)
         if self.tamper.tick(self.board.tamper_open()):
             self.journal.note(_EVENT["tamper"])
         meant = self.button.tick(elapsed_ms, self.board.button_down())

@@ -147,6 +147,14 @@ def test_the_port_may_be_closed_and_opened(board: SupervisorVm, host: Host) -> N
     assert host.beat() is not None
 
 
+def test_ten_minutes_of_beats_cost_no_memory(board: SupervisorVm, host: Host) -> None:
+    free = []
+    for _ in range(600):
+        board.turn(990)
+        free.append(host.beat().free_bytes)
+    assert min(free[300:]) >= min(free[:300])
+
+
 def test_measurements_come_as_senml(board: SupervisorVm, host: Host) -> None:
     board.pass_time(2000)
     word = host.say(mcu_words.MEASURE)
