@@ -37,6 +37,7 @@ FLASH_MS = 3_000
 INFO = 0x30
 USB_MS = 20
 """The workaround of the erratum is over by then."""
+TRIAL_STARTS = 2
 RESTART_MS = 4_000
 
 
@@ -213,11 +214,28 @@ def upgraded(bench: Bench) -> str:
     return f"{len(bench.upgrade)} octets; firmware {firmware_of(welcome)} is on trial"
 
 
+def reverted(bench: Bench) -> str:
+    """A firmware on trial that hangs at every start is given up, and the host keeps its power."""
+    cuts = bench.cut()
+    for start in range(1, TRIAL_STARTS + 1):
+        resets = len(bench.emulator.resets_ms)
+        bench.emulator.hang()
+        bench.emulator.run_until(
+            lambda seen=resets: len(bench.emulator.resets_ms) > seen, WATCHDOG_MS + LATE_MS, "the watchdog"
+        )
+        welcome = bench.host.greet(BOOT_MS)
+        on_trial = bool(welcome.flags & mcu_words.UPGRADE_ON_TRIAL)
+        holds(on_trial is (start < TRIAL_STARTS), f"after {start} hangs its flags are {welcome.flags:#x}")
+    holds(bench.cut() == cuts, f"the host lost its power: {bench.relay}")
+    return f"after {TRIAL_STARTS} starts the firmware of before runs again"
+
+
 def firmware_of(welcome: Any) -> str:
     """The release that a board says it runs."""
     return f"{welcome.firmware_major}.{welcome.firmware_minor}.{welcome.firmware_patch}"
 
 
+UPGRADE_CLAIMS = (upgraded, reverted)
 CLAIMS: tuple[Callable[[Bench], str], ...] = (
     plugged_in,
     hello,

@@ -100,8 +100,8 @@ class Emulator:
 
     def hang(self) -> None:
         """Let the firmware's own code stand still for ever, its interrupts going on: the worst that it can do."""
-        # From its sleep between two turns: inside an interrupt handler no other would go on. By small steps, because what
-        # the emulator does at a stretch depends on the wall clock.
+        # From its sleep between two turns: inside an interrupt handler no other would go on. By small steps, because
+        # what the emulator does at a stretch depends on the wall clock.
         while not self.chip.core.waiting:
             self.run_for(STEP_MS)
         wait_for_ever = 0xE7FDBF30  # wfi; b .-2 (Armv6-M), which costs the emulator less than a loop that runs

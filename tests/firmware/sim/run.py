@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     emulator = importlib.import_module("tests.firmware.sim.emulator")
     started_s = time.monotonic()
     on_bench = bench.Bench(image, upgrade)
-    claims = bench.CLAIMS + ((bench.upgraded,) if upgrade else ())
+    claims = bench.CLAIMS + (bench.UPGRADE_CLAIMS if upgrade else ())
     for claim in claims:
         watch = emulator.Stopwatch.start(on_bench.emulator)
         name = claim.__doc__.splitlines()[0]
