@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.clock import Clock
-from appliance.mcu.errors import NoAnswerError, PortError
+from appliance.identity import KeyFileError
+from appliance.mcu.errors import NoAnswerError, PortError, PortGoneError
 from appliance.mcu.link import MEANING, Link, State
 from appliance.mcu.order import NAMES, PATIENCE_S, Order
 from appliance.mcu.port import Port
@@ -20,6 +21,8 @@ from appliance.mcu.status import SupervisorStatus, describe
 from appliance.wire import mcu_words as words
 
 REOPEN_S = 2.0
+KEY_AGAIN_S = 20.0
+"""A TPM that did not answer is asked again, not stormed; less than the daemon's patience with this loop."""
 BUSY_POLL_S = 0.01
 BUSY_S = 2.0
 """After an order, the next one probably follows at once, as the blocks of a firmware do."""
@@ -41,15 +44,20 @@ class Supervisor:
         link: Link,
         clock: Clock,
         *,
+        key: Callable[[], bytes | None] | None = None,
         health: Health | None = None,
         on_event: Callable[[str], None] = lambda _: None,
         on_state: Callable[[SupervisorStatus], None] = lambda _: None,
     ) -> None:
-        """`name` is the port's for people. Without `health` nobody beats here: orders only."""
+        """`name` is the port's for people. `key` gives the link's key when a port is open; None: the link has it.
+
+        Without `health` nobody beats here: orders only.
+        """
         self._name = name
         self._open_port = open_port
         self._link = link
         self._clock = clock
+        self._key = key
         self._health = health
         self._on_event = on_event
         self._on_state = on_state
@@ -139,8 +147,17 @@ class Supervisor:
 
         Raises:
             PortError: it cannot be used.
+            KeyFileError: the link's key cannot.
         """
-        self._port = self._open_port()
+        port = self._open_port()
+        try:
+            # Only now: a box without a board has no need to ask its TPM.
+            if self._key is not None:
+                self._link.use_key(self._key())
+        except KeyFileError:
+            port.close()
+            raise
+        self._port = port
         self._link.opened(self._clock.monotonic_s())
 
     def close(self) -> None:
@@ -165,10 +182,10 @@ class Supervisor:
     def _open(self, now_s: float) -> None:
         try:
             self.open()
-        except PortError as error:
-            self._link.gone(now_s, str(error))
+        except (PortError, KeyFileError) as error:
+            self._link.gone(now_s, str(error), is_fault=not isinstance(error, PortGoneError))
             self._look()
-            self._pause.wait(REOPEN_S)
+            self._pause.wait(REOPEN_S if isinstance(error, PortError) else KEY_AGAIN_S)
 
     def _exchange(self, port: Port) -> None:
         now_s = self._clock.monotonic_s()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from appliance.clock import SystemClock
+from appliance.identity import KeyFileError
 from appliance.mcu import Link, NoAnswerError, OrderRefusedError, PortGoneError, SerialPort, Supervisor
-from appliance.mcu.supervisor import BYTES_PER_S, Health
+from appliance.mcu.supervisor import BYTES_PER_S, KEY_AGAIN_S, Health
 from appliance.wire import mcu_words as words
 from appliance.wire.mcu_link import MAX_FRAME
 from tests.fakes.board import KEY, Board, granted
@@ -230,4 +231,42 @@ def test_a_port_may_vanish_at_any_use(uses: int) -> None:
     for _ in range(10):
         clock.advance(1)
         supervisor.turn()
+    assert supervisor.status().state == "absent"
+
+
+def test_a_key_that_cannot_be_had_is_told_and_asked_for_again(line: SerialLine) -> None:
+    clock, pause = FakeClock(), Pause(FakeClock())
+    answers: list[bytes | KeyFileError] = [KeyFileError("TPM: does not answer"), KEY]
+
+    def key() -> bytes:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, KeyFileError):
+            raise answer
+        return answer
+
+    supervisor = Supervisor(
+        "port", lambda: SerialPort(str(line.path)), Link(None, os.urandom, 0), clock, key=key, health=lambda: HEALTHY
+    )
+    supervisor._pause = pause  # type: ignore[assignment]
+    supervisor.turn()
+    assert supervisor.status().state == "faulty"
+    assert "TPM: does not answer" in supervisor.status().says
+    assert pause.waited_s == KEY_AGAIN_S
+    for _ in range(20):
+        supervisor.turn()
+        clock.advance(0.1)
+    assert supervisor.status().is_up
+    supervisor.close()
+
+
+def test_a_box_without_a_board_asks_its_tpm_for_nothing() -> None:
+    def key() -> bytes:
+        raise AssertionError("asked for")
+
+    def no_port() -> SerialPort:
+        raise PortGoneError("port: not there")
+
+    supervisor = Supervisor("port", no_port, Link(None, os.urandom, 0), FakeClock(), key=key)
+    supervisor._pause = Pause(FakeClock())  # type: ignore[assignment]
+    supervisor.turn()
     assert supervisor.status().state == "absent"
