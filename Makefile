@@ -16,7 +16,7 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, the TPM's libraries
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, SoftHSM, the TPM's libraries
 	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo
@@ -39,6 +39,7 @@ firmware-test: setup-test ## The supervisor: on CPython, on Debian 13's MicroPyt
 lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@MYPYPATH=firmware $(VENV)/bin/mypy --explicit-package-bases firmware/supervisor firmware/loader firmware/lib
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
 	@cd $(NATIVE) && $(CARGO) fmt --all --check
@@ -92,6 +93,28 @@ wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python
 	@$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
 	@ls -1 dist
+
+# Images are made by a Python with nothing installed: the tree's own, or another by PY=.
+FIRMWARE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+FIRMWARE_SOURCES = pyproject.toml $(shell find firmware appliance/wire -name '*.py')
+
+.PHONY: firmware
+firmware: $(FIRMWARE_PY) ## The supervisor's flash images in dist/firmware, from Debian's source packages (as root)
+	@$(PY) -m firmware.uf2 build $(ARGS)
+
+.PHONY: firmware-check
+firmware-check: $(FIRMWARE_PY) ## Make them twice, in two folders: the same in every octet (as root)
+	@$(PY) -m firmware.uf2 check $(ARGS)
+
+dist/firmware/SHA256SUMS: $(FIRMWARE_SOURCES)
+	@$(PY) -m firmware.uf2 build
+
+.PHONY: firmware-sim
+firmware-sim: $(FIRMWARE_PY) dist/firmware/SHA256SUMS ## Boot the RP2040's image in an emulator: hello, beats, secure element, relay, watchdog
+	@$(PY) -m tests.firmware.sim.run $(ARGS)
+
+.PHONY: ci-full
+ci-full: ci firmware-check firmware-sim ## What CI runs, and the firmware: built twice, then run in the emulator (as root)
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

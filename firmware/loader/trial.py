@@ -22,8 +22,10 @@ class Trial:
         kept = record.load()
         if kept is None or len(kept) != 4 or kept[0] > B or kept[1] > B:
             kept = bytes(4)
-        self.running, self.on_trial, self.starts, reverted = kept
-        self.reverted = bool(reverted)
+        self.running = int(kept[0])
+        self.on_trial = int(kept[1])
+        self.starts = int(kept[2])
+        self.reverted = bool(kept[3])
 
     def choose(self) -> int:
         """The slot that is to run now."""

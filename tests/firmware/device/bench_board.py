@@ -180,13 +180,13 @@ class Bench:
                 out.append((kind, word))
         return out
 
-    def hello(self, key=None, oldest=1, newest=1):  # type: ignore[no-untyped-def]
+    def hello(self, key=None, oldest=1, newest=1, features=FEATURES):  # type: ignore[no-untyped-def]
         """A new session; None when there is no WELCOME."""
         key = self.key if key is None else key
         self.hellos += 1
         nonce = mcu_link.hmac_sha256(b"host", bytes((self.hellos,)))[:16]
         self.board.outbox = bytearray()
-        body = mcu_words.pack(mcu_words.HELLO, nonce, oldest, newest, FEATURES)
+        body = mcu_words.pack(mcu_words.HELLO, nonce, oldest, newest, features)
         self.board.inbox.extend(mcu_link.seal(key, mcu_words.HELLO, 0, body))
         self.turn()
         for frame in self.reader.feed(bytes(self.board.outbox)):

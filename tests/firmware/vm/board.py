@@ -11,6 +11,7 @@ Rules of this file: the board of the bench with a real port and a real folder un
 terminal that the other side has made non-blocking.
 """
 
+import gc
 import sys
 
 import bench_board
@@ -37,6 +38,9 @@ class Board(bench_board.Board):
     def write(self, data: bytes) -> None:
         sys.stdout.buffer.write(data)
 
+    def free_bytes(self) -> int:
+        return gc.mem_free()
+
     def restart(self) -> None:
         self._answer(True)
         sys.exit(0)
@@ -56,6 +60,7 @@ class Board(bench_board.Board):
                 self._set(words[1], int(words[2]))
         self._turns -= 1
         self.now_ms += self._step_ms
+        gc.collect()
 
     def _set(self, name: str, value: int) -> None:
         if name == "button":
