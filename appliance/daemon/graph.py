@@ -102,7 +102,6 @@ def build(
         probe = DiskProbe(state_dir / "run" / "alive", clock)
         pulse = take_pulse(config, clock, liveness, probe, capture, pipeline, spool)
         beat = HealthBeat(pulse.signs, secrets.randbits(32))
-        # Before anything else has a line to the TPM, which may be the only one there is.
         supervisor = open_supervisor(config, folder.keys, clock, beat)
         monitor = Monitor(
             spool=spool,

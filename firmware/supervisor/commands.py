@@ -10,6 +10,14 @@ from supervisor import atecc, measure, policy
 
 NOT_NOW, NOT_KNOWN, TOO_LONG, BAD_VALUE, NO_PART, BUSY = range(len(mcu_words.REFUSALS))
 FREE = (mcu_words.PAIR, mcu_words.ACK, mcu_words.BEAT, mcu_words.MEASURE, mcu_words.LEDS)
+NEEDS = {
+    mcu_words.SECURE: mcu_words.HAS_SECURE,
+    mcu_words.MEASURE: mcu_words.HAS_SENSORS,
+    mcu_words.UPGRADE_BEGIN: mcu_words.HAS_UPGRADE,
+    mcu_words.UPGRADE_BLOCK: mcu_words.HAS_UPGRADE,
+    mcu_words.UPGRADE_END: mcu_words.HAS_UPGRADE,
+}
+"""What both sides have to have named."""
 MOST_LEDS_S = 600
 SECURE_CALLS = (atecc.INFO, atecc.RANDOM, atecc.READ, atecc.GENKEY, atecc.SIGN, atecc.COUNTER)
 """Nothing that locks, writes or sets up an element: that is done at manufacture, not over this link."""
@@ -22,6 +30,8 @@ def answer(supervisor, kind: int, word: object) -> None:  # type: ignore[no-unty
         supervisor.link.send(REFUSED, kind, BAD_VALUE if known else NOT_KNOWN, 0)
     elif not supervisor.pairing.is_paired and kind not in FREE:
         supervisor.link.send(REFUSED, kind, NOT_NOW, 0)
+    elif NEEDS.get(kind, 0) & ~(supervisor.board.features & supervisor.link.features):
+        supervisor.link.send(REFUSED, kind, NO_PART, 0)
     else:
         TABLE[kind](supervisor, word)
 
@@ -95,9 +105,7 @@ def on_measure(supervisor, word) -> None:  # type: ignore[no-untyped-def]  # noq
 
 def on_secure(supervisor, word) -> None:  # type: ignore[no-untyped-def]
     element = supervisor.element
-    if element is None:
-        supervisor.link.send(REFUSED, mcu_words.SECURE, NO_PART, 0)
-    elif word.opcode not in SECURE_CALLS or (word.opcode == atecc.READ and word.p1 != 0):
+    if word.opcode not in SECURE_CALLS or (word.opcode == atecc.READ and word.p1 != 0):
         supervisor.link.send(REFUSED, mcu_words.SECURE, NOT_KNOWN, 0)
     else:
         status, data = 0, b""

@@ -33,6 +33,14 @@ TELLS = {
     policy.TELL_HOLD_ENDED: _EVENT["hold-ended"],
     policy.TELL_LOCKOUT: _EVENT["lockout"],
 }
+TELL_NEEDS = {
+    _EVENT["tamper"]: mcu_words.HAS_TAMPER,
+    _EVENT["button-enroll"]: mcu_words.HAS_BUTTON,
+    _EVENT["button-factory-reset"]: mcu_words.HAS_BUTTON,
+    _EVENT["supply-low"]: mcu_words.HAS_SENSORS,
+    _EVENT["too-hot"]: mcu_words.HAS_SENSORS,
+}
+"""A host that has not named it would never say that it has heard, and all else would wait behind it."""
 REASONS = {
     policy.BECAUSE_BOOT_TIMEOUT: _RESET["boot-timeout"],
     policy.BECAUSE_BEATS_STOPPED: _RESET["beats-stopped"],
@@ -141,6 +149,9 @@ class Supervisor:
         self._event_ms -= elapsed_ms
         event = self.journal.unheard()
         if event is None or not self.link.has_session or self._event_ms > 0:
+            return
+        if TELL_NEEDS.get(event[1], 0) & ~self.link.features:
+            self.journal.heard(event[0])
             return
         self._event_ms = EVENT_AGAIN_MS
         self.link.send(mcu_words.EVENT, event[0], event[1], event[2], event[4] // 1000)

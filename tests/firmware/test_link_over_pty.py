@@ -160,7 +160,7 @@ def test_measurements_come_as_senml(board: SupervisorVm, host: Host) -> None:
     word = host.say(mcu_words.MEASURE)
     assert isinstance(word, mcu_words.Measurements)
     pack = cbor2.loads(word.data)
-    assert pack[0][-2].startswith("urn:dev:ser:")
+    assert pack[0][-2].startswith("vedette:supervisor:")
     assert {record[0]: record[1] for record in pack} == {
         "supply": "V",
         "temperature": "Cel",

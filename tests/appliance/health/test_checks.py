@@ -63,6 +63,7 @@ CASES = [
     (CheckName.SUPERVISOR, {"supervisor": ABSENT}, OK, "no supervisor board"),
     (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, state="absent", is_up=False)}, WARNING, "absent"),
     (CheckName.SUPERVISOR, {"supervisor": SupervisorStatus("silent", "nobody answers")}, WARNING, "nobody answers"),
+    (CheckName.SUPERVISOR, {"supervisor": SupervisorStatus("faulty", "another program has it")}, WARNING, "another"),
     (CheckName.SUPERVISOR, {"supervisor": SupervisorStatus("unpaired", "no key")}, WARNING, "no key"),
     (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, last_reset="beats-stopped")}, OK, "beats-stopped"),
     (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, flags=("tampered",))}, WARNING, "tampered"),

@@ -105,6 +105,22 @@ def test_events_are_told_again_until_they_are_heard_and_then_the_next() -> None:
     assert one.events == []
 
 
+def test_what_one_side_has_not_named_is_refused_or_not_said() -> None:
+    one = Bench()
+    one.hello(features=0)
+    one.beat()
+    for kind, values in ((mcu_words.MEASURE, ()), (mcu_words.UPGRADE_BEGIN, (1000, 0, 2, 0, bytes(32)))):
+        assert refusal(one.say(kind, *values)) == "no-part"
+    one.board.is_open = True
+    one.board.volts_mv = 4000
+    one.pass_time(14_000)
+    one.answers()
+    assert {event.what for event in one.events} == {EVENT["warned"]}
+    assert one.hello().features & mcu_words.HAS_UPGRADE
+    one.beat()
+    assert one.say(mcu_words.UPGRADE_BEGIN, 1000, 0, 2, 0, bytes(32))[0][0] == mcu_words.UPGRADE_STATE
+
+
 def test_an_event_that_was_not_heard_is_told_after_a_reset_of_the_supervisor() -> None:
     one = running()
     one.board.is_open = True
