@@ -36,7 +36,7 @@ def record_text(version: str, epoch: int, sources: Iterable[Source], frozen: str
         "version": version,
         "source_date_epoch": epoch,
         "sources": {s.package: {"version": s.version, "archive": s.archive, "sha256": s.sha256} for s in sources},
-        "pypi": [line for line in frozen.splitlines() if line and not line.startswith("#")],
+        "pypi": [line for line in frozen.replace("\\\n", "").splitlines() if line and not line.startswith("#")],
         "tools": dict(sorted(packages.items())),
     }
     return json.dumps(made_of, indent=2) + "\n"
