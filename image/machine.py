@@ -1,0 +1,253 @@
+"""One virtual machine: firmware with Secure Boot, TPM, watchdog, two network cards, disks, and its console as lines.
+
+Rules of this file: it starts programs and reads what the console says; what a line means is the drills' business. No
+line is waited for longer than the caller allows. Every machine has a folder of its own, in which its disks, TPM and
+firmware variables stay between boots.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image.errors import DrillError
+from image.keys import OWNER_GUID, Keys
+from image.tools import Tools
+
+FIRMWARE = Path("usr/share/OVMF")
+_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()=>][0-9A-Za-z]?|[\x00-\x08\x0b-\x1f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the console and when it came, in seconds since power-on."""
+
+    at_s: float
+    text: str
+
+
+@dataclass(slots=True)
+class Machine:
+    """A machine and its folder; `start` powers it on, `stop` cuts the power."""
+
+    tools: Tools
+    folder: Path
+    disks: tuple[Path, ...] = ()
+    stick: Path | None = None
+    secure_boot: bool = True
+    memory_mib: int = 1024
+    processors: int = 2
+    network: Sequence[str] = ()
+    """More arguments for QEMU: where the two cards are plugged in; empty: nowhere."""
+    credentials: Path | None = None
+    on_watchdog: str = "reset"
+    lines: list[Line] = field(default_factory=list)
+    _process: subprocess.Popen[bytes] | None = None
+    _tpm: subprocess.Popen[bytes] | None = None
+    _rest: bytes = b""
+    _start_s: float = 0.0
+
+    def prepare(self, keys: Keys) -> None:
+        """A new machine: empty TPM, and firmware that knows our keys.
+
+        Raises:
+            StepError: a program failed.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "tpm").mkdir(parents=True)
+        self.new_tpm()
+        variables = FIRMWARE / "OVMF_VARS_4M.fd"
+        if not self.secure_boot:
+            shutil.copy(self.tools.cache.tools / variables, self.folder / "firmware.fd")
+            return
+        self.tools.run(
+            *("virt-fw-vars", "--input", f"/{variables}", "--output", self.folder / "firmware.fd", "--secure-boot"),
+            *("--set-pk", OWNER_GUID, keys.certificate("PK"), "--add-kek", OWNER_GUID, keys.certificate("KEK")),
+            *("--add-db", OWNER_GUID, keys.certificate("db")),
+        )
+
+    def new_tpm(self) -> None:
+        """Another TPM in the place of the one that was there.
+
+        Raises:
+            StepError: swtpm_setup failed.
+        """
+        state = self.folder / "tpm"
+        shutil.rmtree(state)
+        state.mkdir()
+        # One bank: the firmware measures the kernel file once for each.
+        self.tools.run("swtpm_setup", "--tpm2", "--tpmstate", state, "--pcr-banks", "sha256", "--createek")
+
+    def start(self) -> None:
+        """Power on."""
+        self.lines.clear()
+        self._rest = b""
+        self._start_tpm()
+        argv = self.tools.command(["qemu-system-x86_64", *self._arguments()], folder=self.folder)
+        self._start_s = time.monotonic()
+        self._process = subprocess.Popen(
+            argv,
+            env=self.tools.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait_for(self, *patterns: str, timeout_s: float, refused: str = r"(?!)") -> re.Match[str]:
+        """The first line from now on that matches one of the regular expressions.
+
+        Raises:
+            DrillError: the machine ended, said what was `refused`, or said nothing of the kind in time.
+        """
+        wanted = [re.compile(pattern) for pattern in patterns]
+        unwanted = re.compile(refused)
+        until_s = time.monotonic() + timeout_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            for line in self._read(left_s):
+                if unwanted.search(line.text):
+                    raise DrillError(f"the console said: {line.text}\n{self.said()}")
+                for pattern in wanted:
+                    if match := pattern.search(line.text):
+                        return match
+            if self.ended:
+                raise DrillError(f"the machine ended before it said {' or '.join(patterns)}\n{self.said()}")
+        raise DrillError(f"nothing like {' or '.join(patterns)} came within {timeout_s:.0f} s\n{self.said()}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the machine is off."""
+        return self._process is None or self._process.poll() is not None
+
+    def elapsed_s(self) -> float:
+        """Since power-on."""
+        return time.monotonic() - self._start_s
+
+    def said(self, lines: int = 40) -> str:
+        """The end of the console."""
+        return "\n".join(f"{line.at_s:8.2f} {line.text}" for line in self.lines[-lines:])
+
+    def stop(self) -> None:
+        """Cut the power."""
+        for process in (self._process, self._tpm):
+            if process is not None and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            if process is not None:
+                process.wait()
+        self._process = self._tpm = None
+        log = "".join(f"{line.at_s:8.2f} {line.text}\n" for line in self.lines)
+        (self.folder / "console.log").write_text(log, encoding="utf-8")
+
+    def _read(self, timeout_s: float) -> list[Line]:
+        """Lines that came; waits for some, at most a second."""
+        if self._process is None or self._process.stdout is None:
+            return []
+        descriptor = self._process.stdout.fileno()
+        if not select.select([descriptor], [], [], min(timeout_s, 1.0))[0]:
+            return []
+        data = os.read(descriptor, 65536)
+        if not data:
+            self._process.wait()
+            return []
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        now_s = self.elapsed_s()
+        new = [Line(now_s, clean(line)) for line in whole]
+        self.lines += new
+        return new
+
+    def _start_tpm(self) -> None:
+        socket = self.folder / "tpm.sock"
+        socket.unlink(missing_ok=True)
+        argv = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder / 'tpm'}", "--flags", "startup-clear"]
+        argv += ["--ctrl", f"type=unixio,path={socket}", "--terminate"]
+        self._tpm = subprocess.Popen(
+            self.tools.command(argv, folder=self.folder),
+            env=self.tools.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        until_s = time.monotonic() + 30
+        while not socket.exists():
+            if time.monotonic() > until_s or self._tpm.poll() is not None:
+                raise DrillError("swtpm did not open its socket within 30 s")
+            select.select([], [], [], 0.05)
+
+    def _arguments(self) -> list[str]:
+        """QEMU's arguments. Boot order: the stick before the disks; a card's boot ROM would cost a minute."""
+        code = "OVMF_CODE_4M.secboot.fd" if self.secure_boot else "OVMF_CODE_4M.fd"
+        argv = ["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio"]
+        argv += [
+            "-machine",
+            "q35,smm=on",
+            "-cpu",
+            "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt",
+            "-accel",
+            "tcg,thread=multi",
+        ]
+        argv += ["-smp", str(self.processors), "-m", str(self.memory_mib), "-device", "virtio-rng-pci"]
+        argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+        argv += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file=/{FIRMWARE / code}"]
+        argv += ["-drive", f"if=pflash,format=raw,unit=1,file={self.folder / 'firmware.fd'}"]
+        argv += [
+            "-chardev",
+            f"socket,id=tpm,path={self.folder / 'tpm.sock'}",
+            "-tpmdev",
+            "emulator,id=tpm0,chardev=tpm",
+        ]
+        argv += ["-device", "tpm-crb,tpmdev=tpm0", "-device", "i6300esb", "-action", f"watchdog={self.on_watchdog}"]
+        argv += ["-uuid", "4c6b2d3e-8a5f-4f0b-b1f4-0d9e6c5a7b81"]
+        for number, disk in enumerate(self.disks):
+            argv += ["-drive", f"if=none,id=disk{number},format=raw,file={disk},cache=unsafe,discard=unmap"]
+            argv += ["-device", f"nvme,drive=disk{number},serial=DISK{number},bootindex={number + 1}"]
+        if self.stick is not None:
+            argv += [
+                "-device",
+                "qemu-xhci,id=usb",
+                "-drive",
+                f"if=none,id=stick,format=raw,file={self.stick},cache=unsafe",
+            ]
+            argv += ["-device", "usb-storage,bus=usb.0,drive=stick,bootindex=0,removable=on"]
+        if self.credentials is not None:
+            argv += ["-smbios", f"type=11,path={self.credentials}"]
+        argv += list(self.network) or list(unplugged())
+        return argv
+
+
+def unplugged() -> tuple[str, ...]:
+    """Two cards whose cables lead nowhere."""
+    return (
+        *(
+            "-netdev",
+            "user,id=management,restrict=on",
+            "-device",
+            "virtio-net-pci,netdev=management,mac=52:54:00:00:00:01,romfile=",
+        ),
+        *(
+            "-netdev",
+            "hubport,id=capture,hubid=0",
+            "-device",
+            "virtio-net-pci,netdev=capture,mac=52:54:00:00:00:02,romfile=",
+        ),
+    )
+
+
+def clean(line: bytes) -> str:
+    """A console line without what moves the cursor."""
+    return _CONTROL.sub("", line.decode("utf-8", errors="replace")).rstrip()
+
+
+def processor_s() -> float:
+    """Processor time of all children that have ended, which a loaded machine does not stretch."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,50 @@
+"""The kernel file: kernel, initrd and command line as one EFI program, first unsigned, then signed.
+
+Rules of this file: everything but the last step gives the same bytes each time; signing is the last step, because a
+signature has a time in it. The PCR policy inside is for one moment only: after the initrd, before the services start.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from image.keys import Keys
+from image.tools import Tools
+
+# /var is opened in this phase and in no later one: a program that runs on the box cannot have the TPM open it again.
+POLICY_PHASE = "enter-initrd:leave-initrd"
+
+
+def make_uki(
+    tools: Tools,
+    keys: Keys,
+    target: Path,
+    *,
+    kernel: Path,
+    kernel_version: str,
+    initrd: Path,
+    os_release: Path,
+    command_line: str,
+    epoch: int,
+) -> None:
+    """Make the unsigned kernel file.
+
+    Raises:
+        StepError: ukify failed.
+    """
+    tools.run(
+        *("ukify", "build", f"--linux={kernel}", f"--initrd={initrd}", f"--cmdline={command_line}"),
+        *(f"--os-release=@{os_release}", f"--uname={kernel_version}", f"--output={target}"),
+        *(f"--pcr-private-key={keys.policy_private}", f"--pcr-public-key={keys.policy_public}"),
+        *(f"--phases={POLICY_PHASE}", "--pcr-banks=sha256", "--measure"),
+        environment={"SOURCE_DATE_EPOCH": str(epoch)},
+    )
+
+
+def sign(tools: Tools, keys: Keys, source: Path, target: Path) -> None:
+    """Sign an EFI program for Secure Boot.
+
+    Raises:
+        StepError: sbsign failed.
+    """
+    tools.run("sbsign", "--key", keys.private("db"), "--cert", keys.certificate("db"), "--output", target, source)
