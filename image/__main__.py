@@ -58,7 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("keys", help="make a set of development keys, if there is none")
-    commands.add_parser("build", help="make the image")
+    made = commands.add_parser("build", help="make the image")
+    made.add_argument("--no-download", action="store_true", help="leave the compressed form out")
     commands.add_parser("check", help="make it twice and compare root, hash tree, initrd and unsigned kernel file")
     boot = commands.add_parser(
         "boot", help="boot the image in a virtual machine with Secure Boot and a TPM, until it is healthy"
@@ -107,6 +108,7 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
         keys=keys,
         target=out,
         drill=args.drill,
+        compress=args.command == "build" and not args.no_download,
     )
     if args.command == "build":
         build(cache, plan, tell)

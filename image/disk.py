@@ -32,7 +32,9 @@ def make_esp(target: Path, *, loader: Path, uki: Path, uki_name: str, architectu
     set_times(target, epoch)
 
 
-def make_disk(tools: Tools, esp: Path, slot: SlotFiles, work: Path, target: Path, *, architecture: str, epoch: int) -> None:
+def make_disk(
+    tools: Tools, esp: Path, slot: SlotFiles, work: Path, target: Path, *, architecture: str, epoch: int
+) -> None:
     """The whole image.
 
     Raises:

@@ -19,7 +19,7 @@ from image.tools import Tools
 Tell = Callable[[str], None]
 
 DISK_MIB = 3072
-_GIVEN_UP = r"VEDETTE (unhealthy|emergency)|No bootable option|Kernel panic"
+_GIVEN_UP = r"VEDETTE (unhealthy|emergency.*restarting)|No bootable option|Kernel panic"
 
 
 def boot(tools: Tools, keys: Keys, plan: Plan, tell: Tell, *, timeout_s: float) -> None:

@@ -1,8 +1,8 @@
 """The initrd: cut out of the root tree, it finds the verified root and changes to it, and that is all.
 
 Rules of this file: no shell prompt, no waiting for a person. Whatever fails in the initrd starts the machine again, so
-that the boot loader's counter can fall back to the other slot. Programs come with their libraries by dracut-install; what
-is a list here is sorted into the archive, so that two builds agree.
+that the boot loader's counter can fall back to the other slot. Programs come with the libraries they need, modules with
+the modules they need. The archive is sorted, so that two builds agree.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from image.elf import closure
 from image.root import set_times
 from image.tools import Tools
 
@@ -100,7 +101,7 @@ def make_initrd(tools: Tools, root: Path, kernel: str, work: Path, target: Path,
     install_modules(tools, root, tree, kernel)
     set_times(tree, epoch)
     names = sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
-    script = 'cpio --null --create --format=newc --reproducible --owner=0:0 --quiet | zstd -q -19 -T1 > "$1"'
+    script = 'cpio --null --create --format=newc --reproducible --owner=0:0 --quiet | zstd -q -10 -T1 > "$1"'
     # Nothing in zstd's output depends on the machine with one thread.
     tools.run("sh", "-c", script, "sh", target, folder=tree, stdin="\0".join([".", *names]).encode())
     shutil.rmtree(tree)
@@ -112,9 +113,10 @@ def install_programs(tools: Tools, root: Path, tree: Path) -> None:
     Raises:
         StepError: one of them is not in the root.
     """
-    tools.run(DRACUT_INSTALL, "-D", tree, "-r", root, "-l", "-a", *(f"/{name}" for name in _PROGRAMS))
-    libraries = [f"/{found.relative_to(root)}" for name in _LIBRARIES for found in root.glob(f"usr/lib/*/{name}")]
-    tools.run(DRACUT_INSTALL, "-D", tree, "-r", root, "-l", "-a", *libraries)
+    libraries = [found.relative_to(root) for name in _LIBRARIES for found in root.glob(f"usr/lib/*/{name}")]
+    for path in closure(tools, root, [*map(Path, _PROGRAMS), *libraries]):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / path, tree / path, follow_symlinks=False)
     for name in ("modprobe", "insmod"):
         (tree / "usr/sbin" / name).unlink(missing_ok=True)
         (tree / "usr/sbin" / name).symlink_to("../bin/kmod")

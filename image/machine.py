@@ -24,7 +24,9 @@ from image.keys import OWNER_GUID, Keys
 from image.tools import Tools
 
 FIRMWARE = Path("usr/share/OVMF")
-_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()=>][0-9A-Za-z]?|[\x00-\x08\x0b-\x1f]")
+LINGER_S = 10.0
+# CSI and OSC sequences (ECMA-48), two-letter escapes, and single controls.
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Machine:
         while (left_s := until_s - time.monotonic()) > 0:
             for line in self._read(left_s):
                 if unwanted.search(line.text):
+                    self._linger()
                     raise DrillError(f"the console said: {line.text}\n{self.said()}")
                 for pattern in wanted:
                     if match := pattern.search(line.text):
@@ -122,6 +125,12 @@ class Machine:
             if self.ended:
                 raise DrillError(f"the machine ended before it said {' or '.join(patterns)}\n{self.said()}")
         raise DrillError(f"nothing like {' or '.join(patterns)} came within {timeout_s:.0f} s\n{self.said()}")
+
+    def _linger(self) -> None:
+        """What a machine says right after a fault is the reason for it."""
+        until_s = time.monotonic() + LINGER_S
+        while (left_s := until_s - time.monotonic()) > 0 and not self.ended:
+            self._read(left_s)
 
     @property
     def ended(self) -> bool:
