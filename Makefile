@@ -20,8 +20,9 @@ setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, s
 	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo
-demo: setup ## The main job on this machine: collector, sensor, recorded traffic, alerts; prints the page's address
-	@$(PY) -m tests.demo
+demo: setup ## The main job on this machine: collector, sensor with a TPM, recorded traffic, alerts; prints the page's address
+	@.ci/setup --with-tpm || { [ $$? -lt 128 ] && echo "setup: no TPM here: the demo goes on with its key in a file" >&2; }
+	@env --block-signal=INT $(PY) -m tests.demo
 
 .PHONY: test
 test: setup-test ## All tests, from nothing, with the network cut off
@@ -44,8 +45,17 @@ fmt: setup ## Reformat Python and Rust
 	@cd $(NATIVE) && $(CARGO) fmt --all
 
 .PHONY: bench
-bench: setup ## Offline throughput beside Suricata on the same packets and rules (medians of interleaved runs)
+bench: setup ## TLS handshakes, then throughput beside Suricata on the same packets and rules (medians of interleaved runs)
+	@$(PY) -m tests.bench.handshakes
 	@$(PY) -m tests.bench.bench $(ARGS)
+
+.PHONY: bench-tls
+bench-tls: setup-test ## TLS handshakes in a second: a key in a file and one in a TPM, in full and resumed
+	@$(PY) -m tests.bench.handshakes $(ARGS)
+
+.PHONY: bench-enroll
+bench-enroll: setup ## A thousand boxes that enroll at once at one collector here: rate, p50, p99, CPU, memory; all must succeed
+	@$(PY) -m tests.bench.enroll_storm $(ARGS)
 
 .PHONY: conformance
 conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs ../shared/data

@@ -19,6 +19,22 @@ class Clock(Protocol):
         """Seconds that never run backwards, from an arbitrary start."""
 
 
+class CorrectedClock:
+    """Another clock, whose wall time is `ahead_ns` off by what a collector told; `identity.tls` judges dates by it."""
+
+    def __init__(self, clock: Clock, ahead_ns: int) -> None:
+        self._clock = clock
+        self.ahead_ns = ahead_ns
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since the Unix epoch."""
+        return self._clock.wall_ns() + self.ahead_ns
+
+    def monotonic_s(self) -> float:
+        """Seconds that never run backwards, from an arbitrary start."""
+        return self._clock.monotonic_s()
+
+
 class SystemClock:
     """The machine's own clocks."""
 

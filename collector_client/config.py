@@ -44,7 +44,13 @@ class IngestSection:
     """The listener for sensors: TLS 1.3, the one port that must be reachable."""
 
     listen: str = _key("0.0.0.0:443", "HOST:PORT for sensors")
-    max_connections: int = _key(4096, "Open connections, at most", 1, 100_000)
+    max_connections: int = _key(
+        4096, "Open connections, at most; half of them before an enrolled sensor has spoken on it", 2, 100_000
+    )
+    newcomers_per_address: int = _key(
+        64, "Connections from one address on which no enrolled sensor has spoken yet, at most", 1, 100_000
+    )
+    connections_per_minute: int = _key(1200, "New connections from one address, per minute", 1, 1_000_000)
     batches_in_hand: int = _key(8, "Batches that are read and parsed at once; more are told to come back", 1, 256)
     handshake_timeout_s: int = _key(10, "Longest TLS handshake, in seconds", 1, 120)
     request_timeout_s: int = _key(30, "Longest wait for a request's head or its body, in seconds", 1, 600)
@@ -65,7 +71,7 @@ class QuotaSection:
 
     sensor_events_per_minute: int = _key(60_000, "Events of one sensor, per minute", 1, 100_000_000)
     tenant_events_per_minute: int = _key(600_000, "Events of all sensors of one tenant, per minute", 1, 1_000_000_000)
-    enrollments_per_minute: int = _key(60, "Enrollment attempts from one address, per minute", 1, 100_000)
+    enrollments_per_minute: int = _key(60, "Enrollment attempts from one address that fail, per minute", 1, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,11 @@ def _value(where: str, value: object, kind: Any, meta: Mapping[str, Any]) -> obj
     return value
 
 
+def mode_words(production: bool) -> str:
+    """What `production` means, in the words of the page, the listing and the command line."""
+    return "production: keys in hardware only" if production else "trial: keys in software are taken too"
+
+
 def parse_listen(text: str) -> tuple[str, int]:
     """`HOST:PORT` (an IPv6 address in brackets); port 0 lets the system choose.
 
@@ -188,13 +199,15 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def write_config(directory: Path, *, names: tuple[str, ...], listen: str) -> None:
+def write_config(directory: Path, *, names: tuple[str, ...], listen: str, production: bool = False) -> None:
     """Write a documented file for a new collector: what `init` was told is set, all else is there as a comment.
 
     Raises:
         EnvironmentFault: the disk or its permissions refuse.
     """
-    given = {("collector", "names"): names, ("ingest", "listen"): listen}
+    given: dict[tuple[str, str], object] = {("collector", "names"): names, ("ingest", "listen"): listen}
+    if production:
+        given["collector", "production"] = True
     lines = ["# The collector's configuration. Every key is optional; what is commented out is the default.", ""]
     for name, section in SECTIONS.items():
         lines += [f"# {(section.__doc__ or '').strip()}", f"[{name}]"]

@@ -17,8 +17,10 @@ from collector_client.store.clock import Clock
 from collector_client.store.connect import CONTROL_NAME
 
 
-def create_collector(directory: Path, names: Sequence[str], listen: str, clock: Clock) -> str:
-    """Make a collector.
+def create_collector(
+    directory: Path, names: Sequence[str], listen: str, clock: Clock, *, production: bool = False
+) -> str:  # fmt: skip
+    """Make a collector; in production it takes keys in hardware only.
 
     Returns:
         The CA pin that sensors need.
@@ -44,5 +46,5 @@ def create_collector(directory: Path, names: Sequence[str], listen: str, clock: 
         ) from error
     authority = Authority.create(directory / PKI_NAME, names, clock.wall_ns())
     Control.create(directory).close()
-    write_config(directory, names=tuple(names), listen=listen)
+    write_config(directory, names=tuple(names), listen=listen, production=production)
     return authority.pin

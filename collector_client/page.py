@@ -56,7 +56,7 @@ async def run_page(directory: Path, listen: str, ready: Callable[[str], None], s
     with listener:
         bracketed = f"[{host}]" if ":" in host else host
         hosts = {*LOOPBACK_HOSTS, *config.page.names, bracketed}
-        app = create_app(directory, SystemClock(), hosts=sorted(hosts))
+        app = create_app(directory, SystemClock(), hosts=sorted(hosts), production=config.collector.production)
         server = _Server(
             uvicorn.Config(
                 app,

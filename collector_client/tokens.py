@@ -1,4 +1,4 @@
-"""Making an enrollment token: randomness and words around the store's row.
+"""Making an enrollment token, and taking it back: randomness, names and the audit around the store's row.
 
 Rules of this file: the secret leaves it once, in the value returned; the store gets its hash.
 """
@@ -16,6 +16,8 @@ from collector_client.store import Control, audit, tenants, tokens
 _ID_BYTES = 8
 _SECRET_BYTES = 32
 _NAME = re.compile(r"[\w.][\w. -]{0,62}[\w.]|[\w.]")
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NOBODY = "operator"
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 MAX_LIFE_S = 90 * 86_400
@@ -34,14 +36,43 @@ def parse_span(text: str) -> int:
     return seconds
 
 
-def new_token(control: Control, tenant: str, site: str, label: str, life_s: int, now_ns: int) -> EnrollmentToken:
+def parse_ek(text: str) -> bytes:
+    """The SHA-256 of an endorsement key's SubjectPublicKeyInfo, in hex as `pki/tpm-allowed` has it.
+
+    Blanks and colons are forgiven.
+
+    Raises:
+        OperatorError: another form.
+    """
+    digits = re.sub(r"[\s:]", "", text[:256]).lower()
+    if not _DIGEST.fullmatch(digits):
+        raise OperatorError(
+            f"EK {text[:80]!r} came, 64 hexadecimal digits were allowed",
+            advice="the box tells it: vedette enroll --show-ek",
+        )
+    return bytes.fromhex(digits)
+
+
+def new_token(
+    control: Control,
+    tenant: str,
+    site: str,
+    label: str,
+    life_s: int,
+    now_ns: int,
+    *,
+    by: str = "",
+    ek_sha256: bytes | None = None,
+) -> EnrollmentToken:
     """Make a token for one sensor of a site; tenant and site are made where they are new.
+
+    `by` is the operator; with `ek_sha256` only the TPM with that endorsement key enrolls.
 
     Raises:
         OperatorError: a name that is empty, long, or not made of letters, digits, blanks, dots and dashes.
         StoreError: the store failed.
     """
-    for what, name in (("tenant", tenant), ("site", site), ("label", label or "x")):
+    for what, name in (("tenant", tenant), ("site", site), ("label", label or "x"), ("operator", by or "x")):
         if not _NAME.fullmatch(name):
             allowed = "up to 64 letters, digits, blanks, dots and dashes"
             raise OperatorError(f"{what} {name[:80]!r} came, {allowed} were allowed")
@@ -57,6 +88,21 @@ def new_token(control: Control, tenant: str, site: str, label: str, life_s: int,
             label=label,
             now_ns=now_ns,
             expires_ns=now_ns + life_s * 10**9,
+            made_by=by,
+            ek_sha256=ek_sha256,
         )
-        audit.record(connection, now_ns, "operator", "token new", token.token_id, f"{tenant}/{site}, for {life_s} s")
+        detail = f"{tenant}/{site}, for {life_s} s" + (f", EK {ek_sha256.hex()}" if ek_sha256 else "")
+        audit.record(connection, now_ns, by or _NOBODY, "token new", token.token_id, detail)
     return token
+
+
+def revoke_token(control: Control, token_id: str, reason: str, now_ns: int, *, by: str = "") -> None:
+    """Take an open token back.
+
+    Raises:
+        ConflictError: there is none of that id, or a sensor has used it.
+        StoreError: the store failed.
+    """
+    with control.transaction() as connection:
+        tokens.revoke(connection, token_id, by, now_ns)
+        audit.record(connection, now_ns, by or _NOBODY, "token revoke", token_id, reason)

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fakes.swtpm import DevelopmentCa, Swtpm, fresh
+from tests.fakes.swtpm import PROVIDERS, DevelopmentCa, Swtpm, fresh
 
 # No test passes or fails by the speed of the machine it runs on.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,11 +28,6 @@ settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
-
-PROVIDERS = (
-    Path(sys.prefix) / "lib" / "tpm2-openssl" / "tpm2.so",
-    Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / "ossl-modules" / "tpm2.so",
-)
 
 
 @functools.cache

@@ -1,8 +1,12 @@
 """`make demo`: the main job of the product, end to end on this machine.
 
-A collector on SQLite, a sensor enrolled by a one-time token, recorded traffic through the engine, the alerts as the
-collector has stored them, and the page's address. On a terminal both stay up until Ctrl-C; elsewhere it ends with a
-summary.
+A collector on SQLite, a sensor enrolled by a one-time token with its key in a TPM (swtpm, a TPM that is a program),
+recorded traffic through the engine, the alerts as the collector has stored them, and the page's address. Where this
+machine has no TPM to offer, the key is in a file, and that is said before and after. On a terminal both stay up until
+Ctrl-C; elsewhere it ends with a summary.
+
+    python -m tests.demo [FOLDER]
+
 Exit 0 only when every event the sensor accepted is in the collector's store.
 """
 
@@ -10,35 +14,81 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.fakes.swtpm import Swtpm, SwtpmError, fresh, lacking
 from tests.loop import ROOT, Loop, LoopError
 
 FOLDER = ROOT / "demo-data"
 PCAPS = ROOT / "tests" / "traffic" / "pcaps"
 
 
-def main() -> int:
-    """Run it; returns the exit code."""
+def main(folder: Path) -> int:
+    """Run it in a folder that is made anew; returns the exit code."""
     console = Console(highlight=False)
-    try:
-        if FOLDER.exists():
-            shutil.rmtree(FOLDER)
-        FOLDER.mkdir()
-    except OSError as error:
-        console.print(f"demo: {error.filename}: {error.strerror}\n      remove {FOLDER}", markup=False)
-        return 1
+    with ExitStack() as power:
+        try:
+            # Blocked by whoever started us, so that a Ctrl-C before this line ends here too, and not in an import.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir()
+            tpm, why_not = power_on(console, power, folder)
+            return run(console, folder, tpm, why_not)
+        except OSError as error:
+            console.print(f"demo: {error.filename}: {error.strerror}\n      remove {folder}", markup=False)
+            return 1
+        except LoopError as error:
+            console.print(f"demo: {error}", markup=False)
+            return 1
+        except KeyboardInterrupt:
+            console.print("demo: interrupted")
+            return 130
+
+
+def power_on(console: Console, power: ExitStack, folder: Path) -> tuple[Swtpm | None, str]:
+    """The sensor's TPM, running until `power` ends; or none, and why."""
+    why_not = lacking()
+    if not why_not:
+        try:
+            with step(console, "making a TPM for the sensor (swtpm), with a certificate by its maker's CA"):
+                return power.enter_context(fresh(folder / "tpm", serial="demo-sensor")), ""
+        except SwtpmError as error:
+            why_not = str(error)
+    warn(console, why_not)
+    return None, why_not
+
+
+def warn(console: Console, why_not: str) -> None:
+    """The one thing about a run without a TPM that nobody may miss."""
+    console.print(
+        "[bold white on red] NO TPM: THE KEY OF THIS SENSOR IS IN A FILE, AND WHO COPIES THE FILE IS THE SENSOR. [/]",
+        soft_wrap=True,
+    )
+    console.print(f"Not here: {why_not}. As root, make demo installs what it needs.", markup=False, soft_wrap=True)
+
+
+def run(console: Console, folder: Path, tpm: Swtpm | None, why_not: str) -> int:
+    """The loop from token to alert; returns the exit code.
+
+    Raises:
+        LoopError: a part of it failed.
+    """
     captures = sorted(PCAPS.glob("*.pcap"))
-    loop = Loop(FOLDER, capture=f'files = {json.dumps([str(path) for path in captures])}\nwhen_done = "stay"')
+    capture = f'files = {json.dumps([str(path) for path in captures])}\nwhen_done = "stay"'
+    loop = Loop(folder, capture=capture, tpm=tpm)
     try:
-        with step(console, "making a collector and enrolling a sensor with a one-time token"):
+        where = "in the TPM, proved to live there" if tpm else "in a file"
+        with step(console, f"making a collector and enrolling a sensor with a one-time token, its key {where}"):
             loop.prepare()
         with step(console, f"{len(captures)} recorded captures through the engine, alerts to the collector"):
             loop.sensor.start()
@@ -49,20 +99,29 @@ def main() -> int:
         console.print(
             f"\n[bold]{accepted}[/] events accepted by the sensor,"
             f" [bold]{len(alerts)}[/] alerts in the collector's store."
-            f"\nKey of this sensor: [yellow]{alerts[0]['assurance'] if alerts else 'unknown'}[/]"
-            " (a file; a hardware key is what the product is made for)."
         )
+        show_key(console, str(alerts[0]["assurance"]) if alerts else "unknown", tpm)
+        if tpm is None:
+            warn(console, why_not)
         stay(console, loop)
-    except LoopError as error:
-        console.print(f"demo: {error}", markup=False)
-        return 1
-    except KeyboardInterrupt:
-        console.print("demo: interrupted")
-        return 130
     finally:
         console.print("ending collector and sensor")
         loop.close()
     return 0 if accepted == len(alerts) > 0 else 1
+
+
+def show_key(console: Console, assurance: str, tpm: Swtpm | None) -> None:
+    """Where the key is and why the collector thinks of it what it does."""
+    if tpm is None:
+        console.print(f"Key of this sensor: a file; assurance [yellow]{assurance}[/].")
+        return
+    console.print(
+        "Key of this sensor: P-256, made in a TPM and never out of it; key.pem holds what only that TPM can load."
+        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm) and a development CA vouches"
+        " for it, which this\ncollector lists in pki/tpm-roots-development. A TPM whose maker is in pki/tpm-roots gets"
+        " the assurance [green]tpm[/] by the same proof.",
+        soft_wrap=True,
+    )
 
 
 def stay(console: Console, loop: Loop) -> None:
@@ -120,4 +179,4 @@ def show(console: Console, loop: Loop, alerts: list[dict[str, object]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER))

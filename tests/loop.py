@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.swtpm import Swtpm
+
 ROOT = Path(__file__).parents[1]
 READY_TIMEOUT_S = 60.0
 
@@ -100,8 +102,13 @@ class Daemon:
 class Loop:
     """A collector and one sensor in a folder of their own."""
 
-    def __init__(self, folder: Path, *, capture: str, rules: Sequence[Path] = (), settings: str = "") -> None:
-        """`capture` is the body of the [capture] section; `settings` is more TOML at the end of the configuration."""
+    def __init__(
+        self, folder: Path, *, capture: str, rules: Sequence[Path] = (), settings: str = "", tpm: Swtpm | None = None
+    ) -> None:
+        """`capture` is the body of the [capture] section; `settings` is more TOML at the end of the configuration.
+
+        With `tpm` the sensor's key is made in it; without, in a file.
+        """
         self.folder = folder
         self.collector_dir = folder / "collector"
         self.config = folder / "vedette.toml"
@@ -109,6 +116,7 @@ class Loop:
         self._capture = capture
         self._rules = rules
         self._settings = settings
+        self._tpm = tpm
         python = sys.executable
         self._box = [python, "-m", "appliance"]
         self._other_side = [python, "-m", "collector_client"]
@@ -138,6 +146,8 @@ class Loop:
             LoopError: a step failed.
         """
         made = self.ask_collector("init", str(self.collector_dir), "--name", "127.0.0.1", "--json")
+        if self._tpm is not None:
+            self._list_maker(self._tpm)
         self.collector.start()
         token = self.ask_collector(
             "token", "new", str(self.collector_dir), "--tenant", "demo-tenant", "--site", "loopback", "--json"
@@ -145,9 +155,16 @@ class Loop:
         self.write_config(made["ca_pin"], token["token"])
         self.run([*self._box, "enroll", "--config", str(self.config)])
 
+    def _list_maker(self, tpm: Swtpm) -> None:
+        """The TPM's maker among those whose TPMs are programs: what they vouch for is worth no more than a file."""
+        roots = self.collector_dir / "pki" / "tpm-roots-development"
+        roots.mkdir()
+        (roots / "swtpm.pem").write_bytes(tpm.ca.root_pem + tpm.ca.issuer_pem)
+
     def write_config(self, ca_pin: str, token: str) -> None:
         """The sensor's configuration file."""
         rules = json.dumps([str(path) for path in self._rules])
+        place = 'key_store = "software"' if self._tpm is None else f'key_store = "tpm"\ntcti = "{self._tpm.tcti}"'
         self.config.write_text(
             f"""\
 [sensor]
@@ -159,6 +176,8 @@ urls = ["https://127.0.0.1:{self.ingest_port}"]
 ca_pin = "{ca_pin}"
 token = "{token}"
 
+[identity]
+{place}
 [capture]
 {self._capture}
 

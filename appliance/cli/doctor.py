@@ -30,8 +30,8 @@ def add(commands: Any) -> None:
         "doctor",
         help="find what keeps this sensor from its work",
         description="Look at link, address, DNS, TCP, proxy, TLS chain, name, clock, token, certificate, quota, rules,"
-        " capture,\ndisk and spool, and say of each that fails what to do. Nothing is changed, no secret is sent; it"
-        " may run beside\nthe daemon and before the enrollment. Exit 1 when a check fails.",
+        " capture,\ndisk, spool and key, and say of each that fails what to do. Nothing is changed, no secret is sent;"
+        " it may run beside\nthe daemon and before the enrollment. Exit 1 when a check fails.",
         epilog=EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=formatter,
     )

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
+from appliance.cli.timely import time_source
 from appliance.clock import SystemClock
 from appliance.config import Config, load_config
 from appliance.daemon import identity_folder
-from appliance.enroll import EnrollmentPlan, RenewalPlan, enroll, renew
+from appliance.enroll import EnrollmentPlan, RenewalPlan, renew
+from appliance.enroll.in_time import enroll_in_time
 from appliance.errors import EnvironmentFault, OperatorError
-from appliance.identity import SensorCertificate
+from appliance.identity import IdentityFolder, SensorCertificate
 
 EXAMPLES = """\
 examples:
   vedette enroll --config /etc/vedette/vedette.toml
   vedette enroll --config /etc/vedette/vedette.toml --json
+  vedette enroll --show-ek      # for the provider: vedette-collector token new --ek
   vedette enroll --renew        # a new key and certificate now; the daemon does that by itself in time
 """
 
@@ -41,6 +45,7 @@ def add(commands: Any) -> None:
     )
     add_config_option(parser)
     parser.add_argument("--renew", action="store_true", help="renew key and certificate now")
+    parser.add_argument("--show-ek", action="store_true", help="print the digest that the TPM is known by; no change")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -48,8 +53,11 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
     config = load_config(args.config)
+    finish_reset(config)
     clock = SystemClock()
     folder = identity_folder(config)
+    if args.show_ek:
+        return show_ek(folder, args)
     if args.renew:
         folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
         section = config.collector
@@ -63,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         proxy=config.collector.proxy,
         timeout_s=config.collector.timeout_s,
     )
-    done = enroll(plan, folder, clock, on_step=tell)
+    done = enroll_in_time(plan, folder, clock, time_source(config, folder), on_step=tell)
     if config.collector.token_file:
         wipe(Path(config.collector.token_file))
     tell_identity(
@@ -71,6 +79,17 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     if not args.json:
         tell(f"next: vedette run --config {args.config}")
+    return 0
+
+
+def show_ek(folder: IdentityFolder, args: argparse.Namespace) -> int:
+    """What a collector knows this box's TPM by."""
+    digest = folder.keys.ek_sha256().hex()
+    if not digest:
+        raise OperatorError(
+            '[identity] key_store = "software" came, "tpm" was allowed', advice="a token is bound to a TPM only"
+        )
+    print(json.dumps({"ek_sha256": digest}) if args.json else digest)
     return 0
 
 

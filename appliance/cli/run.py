@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from appliance.cli.options import EXIT_CODES, add_config_option, formatter
+from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
+from appliance.cli.timely import time_source
 from appliance.clock import SystemClock
 from appliance.config import load_config
 from appliance.daemon import Daemon, identity_folder
+from appliance.enroll.timekeeping import needs_system_time, working_clock
 from appliance.health.watchdog import Notifier
 
 EXAMPLES = """\
@@ -43,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     notifier = Notifier.from_environment()
     config = load_config(args.config)
+    finish_reset(config)
     folder = identity_folder(config)
     folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
-    return Daemon(config, SystemClock(), notifier, lambda: load_config(args.config)).run()
+    clock = needs_system_time(working_clock(SystemClock(), time_source(config, folder), tell))
+    return Daemon(config, clock, notifier, lambda: load_config(args.config)).run()

@@ -1,5 +1,8 @@
 """From a TOML file to the configuration, and from the configuration to a documented TOML file.
 
+Two layers: the file that is named, and over it what `vedette setup` took from a stick and keeps in the state folder
+(`layer.py`), because the file may lie on a root that cannot be written.
+
 Rules of this file: the only place that reads a configuration file; checks that need more than one key live in
 `checked()`; nothing is looked up in the environment.
 """
@@ -13,13 +16,25 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from appliance.config.keys import ConfigError, keys_of, read_section
+from appliance.config.layer import read_kept, with_setup
 from appliance.config.sections import SECTIONS, Config
 
 MAX_CONFIG_BYTES = 256 * 1024
 
 
 def load_config(path: Path) -> Config:
-    """Read and check a configuration file.
+    """Read and check a configuration file, with what a stick has set over it.
+
+    Raises:
+        ConfigError: a file cannot be read, is no TOML, or says something that is not allowed.
+    """
+    base = load_base(path)
+    kept = read_kept(Path(base.sensor.state_dir))
+    return base if kept is None else checked(with_setup(base, kept))
+
+
+def load_base(path: Path) -> Config:
+    """Read and check a configuration file alone, without what a stick has set.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, or says something that is not allowed.

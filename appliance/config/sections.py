@@ -20,6 +20,9 @@ class SensorSection:
     address: str = key(
         "", "Management address in the SNML sensor element; empty: the address that reaches the collector"
     )
+    set_clock: bool = key(
+        False, "Set the system's clock by the collector's signed time when it is behind; needs CAP_SYS_TIME"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,9 @@ class IdentitySection:
     """Where the sensor's key lives. What is asked for and not there is an error, never replaced by the other."""
 
     key_store: str = key(
-        "software",
-        "software: a file, which can be copied; tpm: made in the TPM and never out of it",
-        choices=("software", "tpm"),
+        "tpm",
+        "tpm: made in the TPM and never out of it; software: a file, which can be copied",
+        choices=("tpm", "software"),
     )
     tcti: str = key("", "Way to the TPM as a TCTI string; empty: device:/dev/tpmrm0")
 

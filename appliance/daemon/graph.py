@@ -27,13 +27,14 @@ from appliance.engine.pipeline import Pipeline
 from appliance.engine.pseudonym import KEY_OCTETS, CryptoPan
 from appliance.engine.ruleset import load_rules, rule_variables
 from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
+from appliance.enroll.clock_floor import ClockFloor
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health.monitor import Monitor
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.identity.keyfile import read_private, write_once
 from appliance.spool import Spool
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
-from appliance.wire.heartbeat import RulesHealth
+from appliance.wire.heartbeat import Heartbeat, RulesHealth
 from appliance.wire.snml import Detail, Encoding, Sanitizer, Sensor, encode_message_from_fragments
 
 MIB = 1024 * 1024
@@ -206,12 +207,19 @@ def open_uplink(
         transport=transport,
         pump=pump,
         document=partial(encode_message_from_fragments, sensor),
-        heartbeat=monitor.heartbeat,
+        heartbeat=partial(_heartbeat, monitor, clock, ClockFloor(Path(config.sensor.state_dir))),
         clock=clock,
         chance=chance,
         encoding=cast("Literal['zstd', 'gzip', 'identity']", config.uplink.compression),
         on_state=on_uplink,
     )
+
+
+def _heartbeat(monitor: Monitor, clock: Clock, floor: ClockFloor, status: UplinkStatus) -> Heartbeat:
+    """How we are; and the collector's time, told over mutual TLS, is kept for the next start."""
+    if status.clock_skew_ms is not None:
+        floor.learn(clock.wall_ns() - status.clock_skew_ms * 1_000_000)
+    return monitor.heartbeat(status)
 
 
 def certificate_life(folder: IdentityFolder) -> Life | None:

@@ -15,6 +15,7 @@ from appliance.doctor.checks import (
     clock,
     disk,
     dns,
+    key,
     link,
     name,
     proxy,
@@ -48,6 +49,7 @@ CHECKS: Mapping[CheckName, tuple[Check, tuple[CheckName, ...]]] = {
     _N.CAPTURE: (capture.check, ()),
     _N.DISK: (disk.check, ()),
     _N.SPOOL: (spool_check.check, ()),
+    _N.KEY: (key.check, ()),
 }
 
 

@@ -16,14 +16,17 @@ from appliance.config import Config
 from appliance.enroll.errors import WrongPinError
 from appliance.errors import ApplianceError
 from appliance.identity import (
+    AbsentKeyStore,
     Answer,
     CollectorUrl,
     HttpsConnection,
     Identity,
     IdentityFolder,
+    KeyStore,
     LinkError,
     NotEnrolledError,
     Proxy,
+    TpmMissingError,
     key_store,
 )
 from appliance.identity.certificates import chain_to, parse_certs_only, parse_pem, pinned_root, to_pem
@@ -43,13 +46,11 @@ class Patient:
         """
         Raises:
             OperatorError: an address or the proxy has another form.
-            TpmMissingError: a TPM is asked for and there is no library to speak to it.
         """
         self.config = config
         self.clock = clock
         self.state_dir = Path(config.sensor.state_dir)
-        keys = key_store(config.identity.key_store, config.identity.tcti)
-        self.folder = IdentityFolder(self.state_dir / "identity", keys)
+        self.folder = IdentityFolder(self.state_dir / "identity", _keys(config))
         self.urls = [CollectorUrl.parse(url) for url in config.collector.urls]
         self.proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
         self.timeout_s = min(float(config.collector.timeout_s), MOST_S)
@@ -142,6 +143,14 @@ class Patient:
             return connection.request("GET", path, headers={}, body=b"", max_answer_bytes=MAX_ANSWER_BYTES)
         finally:
             connection.close()
+
+
+def _keys(config: Config) -> KeyStore:
+    """The configured store, or one that tells its check why it is not there."""
+    try:
+        return key_store(config.identity.key_store, config.identity.tcti)
+    except TpmMissingError as exc:
+        return AbsentKeyStore("tpm", exc)
 
 
 _COLLECTOR = "is this a collector? check [collector] urls"

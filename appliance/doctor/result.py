@@ -27,6 +27,7 @@ class CheckName(Enum):
     CAPTURE = "capture"
     DISK = "disk"
     SPOOL = "spool"
+    KEY = "key"
 
 
 class State(Enum):

@@ -7,11 +7,10 @@ a collector gives the same key its certificate again for the same token.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from appliance.clock import Clock
+from appliance.clock import Clock, CorrectedClock
 from appliance.enroll.csr import certificate_request
 from appliance.enroll.exchange import Ask, Exchange, Issued, Step
 from appliance.errors import OperatorError
@@ -29,7 +28,7 @@ from appliance.identity import (
 )
 from appliance.identity.certificates import chain_to, parse_pem, pinned_root
 from appliance.identity.folder import read_small
-from appliance.identity.tls import enrollment_context, unverified_context
+from appliance.identity.tls import check_dates, enrollment_context, unverified_context
 from appliance.wire.enrollment import EnrollmentToken, parse_pin
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import MAX_ANSWER_BYTES, SessionError
@@ -110,7 +109,8 @@ def enroll(
     Raises:
         WrongPinError: the server's CA is not the pinned one.
         TpmError: the TPM is missing, refuses, or does not know the key.
-        TokenUnknownError, TokenUsedError, TokenExpiredError, EnrollmentRefusedError: the collector said no.
+        TokenUnknownError, TokenUsedError, TokenExpiredError, TokenRevokedError, TokenOtherTpmError,
+        EnrollmentRefusedError: the collector said no.
         IssuedWrongError: what it issued is not ours.
         KeyFileError: the key cannot be made or used.
         LinkError: the connection failed, by name (not reachable, wrong CA, wrong name, ...).
@@ -153,8 +153,7 @@ def _enroll_at(
             return Enrolled(needs.certificate, str(url), already=False)
         on_step(f"{url}: {_DOING[exchange.step]}")
         if isinstance(needs, Ask):
-            context = enrollment_context(exchange.ca_pem) if needs.verified else unverified_context()
-            exchange.answered(_send(url, plan, context, needs), clock.wall_ns())
+            exchange.answered(_send(url, plan, exchange.ca_pem, needs, clock), clock.wall_ns())
         else:
             exchange.proved(_proof(signer, needs))
 
@@ -167,8 +166,15 @@ _DOING = {
 }
 
 
-def _send(url: CollectorUrl, plan: EnrollmentPlan, context: ssl.SSLContext, ask: Ask) -> Answer:
-    connection = HttpsConnection(url, context=context, timeout_s=plan.timeout_s, proxy=plan.proxy)
+def _send(url: CollectorUrl, plan: EnrollmentPlan, ca_pem: bytes, ask: Ask, clock: Clock) -> Answer:
+    ours = isinstance(clock, CorrectedClock) and ask.verified
+    context = enrollment_context(ca_pem, dates=not ours) if ask.verified else unverified_context()
+
+    def accept(leaf_der: bytes) -> None:
+        if ours:
+            check_dates(str(url), leaf_der, ca_pem, clock.wall_ns())
+
+    connection = HttpsConnection(url, context=context, timeout_s=plan.timeout_s, proxy=plan.proxy, accept=accept)
     try:
         return connection.request(
             ask.method, ask.path, headers=ask.headers, body=ask.body, max_answer_bytes=MAX_ANSWER_BYTES

@@ -25,6 +25,14 @@ class TokenExpiredError(OperatorError):
     """The token's time is over."""
 
 
+class TokenRevokedError(OperatorError):
+    """The provider has taken the token back."""
+
+
+class TokenOtherTpmError(OperatorError):
+    """The token is for the box with another TPM."""
+
+
 class EnrollmentRefusedError(PeerError):
     """The collector refused for another reason, which the message repeats; `code` is None when it is not in our
     catalogue.

@@ -5,7 +5,14 @@ Rules of this file: pure. Every answer but 200 becomes one error; a code that is
 
 from __future__ import annotations
 
-from appliance.enroll.errors import EnrollmentRefusedError, TokenExpiredError, TokenUnknownError, TokenUsedError
+from appliance.enroll.errors import (
+    EnrollmentRefusedError,
+    TokenExpiredError,
+    TokenOtherTpmError,
+    TokenRevokedError,
+    TokenUnknownError,
+    TokenUsedError,
+)
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import Answer
 from appliance.wire.codes import SessionCode
@@ -15,6 +22,8 @@ _KINDS: dict[SessionCode, type[OperatorError]] = {
     SessionCode.TOKEN_UNKNOWN: TokenUnknownError,
     SessionCode.TOKEN_USED: TokenUsedError,
     SessionCode.TOKEN_EXPIRED: TokenExpiredError,
+    SessionCode.TOKEN_REVOKED: TokenRevokedError,
+    SessionCode.TOKEN_OTHER_TPM: TokenOtherTpmError,
 }
 
 

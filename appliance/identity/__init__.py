@@ -17,6 +17,7 @@ from appliance.identity.errors import (
     ProviderMissingError,
     ProxyRefusedError,
     ServerExpiredError,
+    TimeNotBelievedError,
     TpmError,
     TpmKeyLostError,
     TpmMissingError,
@@ -26,11 +27,14 @@ from appliance.identity.errors import (
 )
 from appliance.identity.folder import Identity, IdentityFolder
 from appliance.identity.https import Answer, CollectorUrl, HttpsConnection, Proxy
-from appliance.identity.keystore import KeyStore, SoftKeyStore, key_store
+from appliance.identity.keystore import AbsentKeyStore, KeyStore, SoftKeyStore, key_store
+from appliance.identity.resumption import Resumption
+from appliance.identity.signed_time import believed_time
 from appliance.identity.signer import Assurance, ResidentSigner, Signer
 from appliance.identity.softkey import SoftKey
 
 __all__ = [
+    "AbsentKeyStore",
     "Answer",
     "AnswerInvalidError",
     "Assurance",
@@ -55,16 +59,19 @@ __all__ = [
     "Proxy",
     "ProxyRefusedError",
     "ResidentSigner",
+    "Resumption",
     "SensorCertificate",
     "ServerExpiredError",
     "Signer",
     "SoftKey",
     "SoftKeyStore",
+    "TimeNotBelievedError",
     "TpmError",
     "TpmKeyLostError",
     "TpmMissingError",
     "TpmRefusedError",
     "WrongCaError",
     "WrongNameError",
+    "believed_time",
     "key_store",
 ]

@@ -52,6 +52,8 @@ class CertificateInvalidError(EnvironmentFault):
 class CertificateExpiredError(OperatorError):
     """Our certificate's life is over."""
 
+    about_dates = True
+
 
 class LinkError(PeerError):
     """No answer could be had from the collector; base of everything a connection meets."""
@@ -75,6 +77,12 @@ class WrongNameError(LinkError):
 
 class ServerExpiredError(LinkError):
     """The server's certificate is out of date, or our clock is."""
+
+    about_dates = True
+
+
+class TimeNotBelievedError(PeerError):
+    """What came is not the pinned collector's word for the time of this moment."""
 
 
 class ClientRefusedError(LinkError):

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from appliance.errors import OperatorError
 from appliance.identity.deadline import Deadline, TimedSocket
 from appliance.identity.errors import AnswerInvalidError, ConnectionLostError, LinkError, ProxyRefusedError
+from appliance.identity.resumption import Resumption
 from appliance.identity.tls import named
 
 MAX_CONNECT_BYTES = 16 * 1024
@@ -106,12 +107,20 @@ class HttpsConnection:
         timeout_s: float,
         proxy: Proxy | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        resumption: Resumption | None = None,
+        accept: Callable[[bytes], None] = lambda _: None,
     ) -> None:
+        """With `resumption`, which must be where `context` is from, TLS resumes; without, every handshake is full.
+
+        `accept` is given the server's certificate (DER) before anything is sent, and may raise `LinkError`.
+        """
         self.url = url
+        self._accept = accept
         self._context = context
         self._timeout_s = timeout_s
         self._proxy = proxy
         self._monotonic_s = monotonic_s
+        self._resumption = resumption
         self._connection: http.client.HTTPConnection | None = None
         self._aborted = False
         self._deadline = Deadline(timeout_s, monotonic_s)
@@ -175,6 +184,8 @@ class HttpsConnection:
             self._deadline.start(self._timeout_s)
             response = connection.getresponse()
             data = self._body(response, max_answer_bytes)
+            if self._resumption is not None and isinstance(connection.sock, ssl.SSLSocket):
+                self._resumption.keep(self.url.host, self.url.port, connection.sock)
             if response.will_close:
                 self.close()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, data)
@@ -227,9 +238,15 @@ class HttpsConnection:
             plain = _through(self._proxy, self.url, self._timeout_s, self._monotonic_s)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            secure = self._context.wrap_socket(plain, server_hostname=self.url.host)
+            session = self._resumption.take(self.url.host, self.url.port) if self._resumption else None
+            secure = self._context.wrap_socket(plain, server_hostname=self.url.host, session=session)
         except OSError:
             plain.close()
+            raise
+        try:
+            self._accept(secure.getpeercert(binary_form=True) or b"")
+        except LinkError:
+            secure.close()
             raise
         connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=self._timeout_s)
         connection.auto_open = 0

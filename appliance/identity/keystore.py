@@ -9,9 +9,11 @@ import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
-from appliance.identity.errors import TpmMissingError
+from appliance.identity.errors import KeyFileError, TpmMissingError
 from appliance.identity.signer import Assurance, Signer
 from appliance.identity.softkey import SoftKey
+
+NO_TPM = 'a box without a TPM, for a trial: [identity] key_store = "software"'
 
 
 class KeyStore(Protocol):
@@ -35,6 +37,13 @@ class KeyStore(Protocol):
             KeyFileError: the key cannot be used or made.
         """
 
+    def ek_sha256(self) -> bytes:
+        """What a collector knows the TPM by (of its endorsement key's SubjectPublicKeyInfo); empty: there is no TPM.
+
+        Raises:
+            KeyFileError: the TPM cannot be asked.
+        """
+
     def prepare(self, key_path: Path, configuration_path: Path) -> None:
         """See that TLS in this process can use the key; may start the program again as the same process.
 
@@ -42,6 +51,20 @@ class KeyStore(Protocol):
 
         Raises:
             KeyFileError: TLS cannot use it, by the name of the reason.
+        """
+
+    def check_present(self) -> None:
+        """See that keys can be made here, without making one.
+
+        Raises:
+            KeyFileError: they cannot, by the name of the reason.
+        """
+
+    def clear_device(self) -> None:
+        """Make every key that was ever made here worthless, copies included.
+
+        Raises:
+            KeyFileError: there is no device that could, or it refuses.
         """
 
 
@@ -58,8 +81,54 @@ class SoftKeyStore:
         """See `KeyStore.load_or_create`."""
         return SoftKey.load_or_create(path)
 
+    def ek_sha256(self) -> bytes:
+        """None."""
+        return b""
+
     def prepare(self, key_path: Path, configuration_path: Path) -> None:
         """Nothing: OpenSSL reads the file."""
+
+    def check_present(self) -> None:
+        """Nothing: a file can always be made, or the disk's check says why not."""
+
+    def clear_device(self) -> None:
+        """Raises `KeyFileError`: nothing can reach the copies of a file."""
+        raise KeyFileError(
+            'a software key came, [identity] key_store = "tpm" was allowed',
+            advice="without --clear-tpm the key's file is removed; revoke the sensor at the collector",
+        )
+
+
+class AbsentKeyStore:
+    """The store that is asked for and cannot be opened: says so whenever a key is wanted, for who looks at the rest."""
+
+    def __init__(self, assurance: Assurance, reason: KeyFileError) -> None:
+        self.assurance: Assurance = assurance
+        self._reason = reason
+
+    def load(self, path: Path) -> Signer:  # noqa: ARG002 - the protocol's shape
+        """Raises the reason."""
+        raise self._reason
+
+    def load_or_create(self, path: Path) -> Signer:  # noqa: ARG002 - the protocol's shape
+        """Raises the reason."""
+        raise self._reason
+
+    def ek_sha256(self) -> bytes:
+        """Raises the reason."""
+        raise self._reason
+
+    def prepare(self, key_path: Path, configuration_path: Path) -> None:  # noqa: ARG002 - the protocol's shape
+        """Raises the reason."""
+        raise self._reason
+
+    def check_present(self) -> None:
+        """Raises the reason."""
+        raise self._reason
+
+    def clear_device(self) -> None:
+        """Raises the reason."""
+        raise self._reason
 
 
 def key_store(kind: str, tcti: str = "") -> KeyStore:
@@ -76,6 +145,7 @@ def key_store(kind: str, tcti: str = "") -> KeyStore:
     except ImportError as exc:
         raise TpmMissingError(
             f'[identity] key_store = "tpm": {exc}',
-            advice="install Debian 13's python3-tpm2-pytss or the extra vedette[tpm]; in a source tree make setup-test",
+            advice="install Debian 13's python3-tpm2-pytss or the extra vedette[tpm]; in a source tree make setup-test;"
+            f" {NO_TPM}",
         ) from exc
     return cast("KeyStore", tpm.TpmKeyStore(tcti))

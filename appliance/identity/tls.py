@@ -10,6 +10,9 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+
+from appliance.identity.certificates import chain_to, life_of, parse_pem
 from appliance.identity.errors import (
     CertificateInvalidError,
     ClientRefusedError,
@@ -24,6 +27,8 @@ from appliance.identity.signer import Signer
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED = 9, 10
+# X509_V_FLAG_NO_CHECK_TIME, which Python has no name for.
+_NO_CHECK_TIME = 0x200000
 _NAMES = frozenset({62, 64})
 # Reasons of an alert by which a server says that it does not like our certificate (RFC 8446 section 6.2).
 _CLIENT_ALERTS = (
@@ -59,8 +64,11 @@ def client_context(ca_path: Path, signer: Signer, certificate_path: Path) -> ssl
     return context
 
 
-def enrollment_context(ca_pem: bytes) -> ssl.SSLContext:
+def enrollment_context(ca_pem: bytes, *, dates: bool = True) -> ssl.SSLContext:
     """For the first enrollment: no certificate of ours, trust in the pinned CA only.
+
+    Without `dates` OpenSSL leaves them alone, because it knows no clock but the system's: the caller has them judged
+    by `check_dates` before anything is sent.
 
     Raises:
         CertificateInvalidError: the CA does not parse.
@@ -70,7 +78,22 @@ def enrollment_context(ca_pem: bytes) -> ssl.SSLContext:
         context.load_verify_locations(cadata=ca_pem.decode("ascii"))
     except (ssl.SSLError, ValueError) as exc:
         raise CertificateInvalidError("the CA that came is not a certificate") from exc
+    if not dates:
+        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     return context
+
+
+def check_dates(where: str, leaf_der: bytes, ca_pem: bytes, now_ns: int) -> None:
+    """Judge the dates of a server's chain, whose rest OpenSSL has verified, by a time of ours.
+
+    Raises:
+        ServerExpiredError: it does not hold at `now_ns`.
+    """
+    leaf, trusted = x509.load_der_x509_certificate(leaf_der), parse_pem(where, ca_pem)
+    roots = [ca for ca in trusted if ca.subject == ca.issuer]
+    chains = [[*chain, root] for root in roots if (chain := chain_to(root, leaf, trusted)) is not None]
+    if not any(all(life_of(one).state(now_ns) in ("valid", "renew") for one in chain) for chain in chains):
+        raise _out_of_date(where, "by the time that the collector has told")
 
 
 def unverified_context() -> ssl.SSLContext:
@@ -121,13 +144,17 @@ def _verification(error: ssl.SSLCertVerificationError, where: str) -> LinkError:
             advice="use the name the collector was set up with (vedette-collector init --name)",
         )
     if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
-        return ServerExpiredError(
-            f"{where}: the server's certificate is out of date: {error.verify_message}",
-            advice="check this box's clock; if it is right, the collector needs a new server certificate",
-        )
+        return _out_of_date(where, error.verify_message)
     return WrongCaError(
         f"{where}: the server's certificate is not from the pinned CA: {error.verify_message}",
         advice="check the address, and that no TLS-inspecting proxy is in the way; for a new collector enroll anew",
+    )
+
+
+def _out_of_date(where: str, how: str) -> ServerExpiredError:
+    return ServerExpiredError(
+        f"{where}: the server's certificate is out of date: {how}",
+        advice="check this box's clock; if it is right, the collector needs a new server certificate",
     )
 
 

@@ -1,7 +1,9 @@
 """The uplink's one connection: to the collector that answers, as the sensor we are, with answers parsed.
 
 Rules of this file: it sends what it is given and hands back what came, parsed; it decides nothing but which address is
-used. The identity is loaded anew for every connection, so that a new certificate is used without a restart.
+used. The identity is loaded anew for every connection, so that a new certificate is used without a restart. The thread
+that asks makes the connection, with the handshake and a TPM's signature in it; the next one resumes its session, and
+the TPM has nothing to sign.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from appliance.identity import (
     HttpsConnection,
     Identity,
     Proxy,
+    Resumption,
 )
 from appliance.wire.codes import SessionCode
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
@@ -31,6 +34,9 @@ from appliance.wire.session import (
     Refusal,
     SessionError,
 )
+
+_NOT_TAKEN = (401, 403)
+"""By these a collector does not take us for who we are."""
 
 
 class Transport:
@@ -57,6 +63,7 @@ class Transport:
         self._timeout_s = timeout_s
         self._connection: HttpsConnection | None = None
         self._anew = False
+        self._resumption = Resumption()
         self._run = {RUN_HEADER: run} if run else {}
 
     @property
@@ -131,13 +138,20 @@ class Transport:
             identity = self._identity()
             identity.certificate.life.check(self._clock.wall_ns())
             self._connection = HttpsConnection(
-                self.url, context=identity.context(), timeout_s=self._timeout_s, proxy=self._proxy
-            )  # fmt: skip
+                self.url,
+                context=self._resumption.context(identity),
+                timeout_s=self._timeout_s,
+                proxy=self._proxy,
+                resumption=self._resumption,
+            )
         try:
             headers |= self._run
             answer = self._connection.request(
                 "POST", path, headers=headers, body=body, max_answer_bytes=MAX_ANSWER_BYTES
             )
+            if answer.status in _NOT_TAKEN:
+                # Resumed, the session would have no certificate again, or the old one, when the reason is long gone.
+                self._resumption.forget()
             if _without_certificate(answer):
                 raise CertificateNotSentError(
                     f"{self.url}: the connection came about without our certificate",

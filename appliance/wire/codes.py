@@ -21,6 +21,7 @@ class SessionCode(Enum):
 
     TOKEN_USED = (30150, 401, "The enrollment token was used by another key.", _NEW_TOKEN)
     TOKEN_EXPIRED = (30151, 401, "The enrollment token has expired.", _NEW_TOKEN)
+    TOKEN_REVOKED = (30156, 401, "The enrollment token was revoked.", _NEW_TOKEN)
     SENSOR_REVOKED = (
         30152,
         403,
@@ -93,6 +94,12 @@ class SessionCode(Enum):
         403,
         "The TPM is enrolled with another tenant.",
         "Revoke its sensor there first: vedette-collector revoke.",
+    )
+    TOKEN_OTHER_TPM = (
+        30282,
+        403,
+        "The token is for the box with another TPM.",
+        "Use the box that the token was made for, or make one for this TPM: vedette-collector token new --ek.",
     )
 
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)

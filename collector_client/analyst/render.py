@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from collector_client.analyst import params, present
+from collector_client.config import mode_words
 from collector_client.store.reader import Reader
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -19,9 +20,9 @@ REFRESH_S = 15
 
 
 class Renderer:
-    """Renders templates; `vendor` says whether the browser libraries were set up."""
+    """Renders templates; `vendor`: the browser libraries were set up; `production`: the header says so."""
 
-    def __init__(self, *, vendor: bool) -> None:
+    def __init__(self, *, vendor: bool, production: bool) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -29,7 +30,10 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(vendor=vendor, ranges=params.RANGES, refresh_s=REFRESH_S, present=present)
+        self._environment.globals.update(
+            vendor=vendor, ranges=params.RANGES, refresh_s=REFRESH_S, present=present,
+            production=production, mode_words=mode_words(production),
+        )  # fmt: skip
         self._environment.filters.update(
             utc=present.utc, iso=present.iso, size=present.size, count=present.count, spans=present.spans
         )

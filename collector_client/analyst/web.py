@@ -39,9 +39,11 @@ NS = params.NS
 Page = Callable[[Request, Reader], Response]
 
 
-def create_app(directory: Path, clock: Clock, *, hosts: Iterable[str] = LOOPBACK_HOSTS) -> Starlette:
+def create_app(
+    directory: Path, clock: Clock, *, hosts: Iterable[str] = LOOPBACK_HOSTS, production: bool = False
+) -> Starlette:
     """The page over one store; `hosts` are the names it may be asked for, without a port."""
-    renderer = Renderer(vendor=(STATIC / "vendor" / "htmx.min.js").is_file())
+    renderer = Renderer(vendor=(STATIC / "vendor" / "htmx.min.js").is_file(), production=production)
     bound = partial(_answer, directory, clock, renderer)
     routes = [
         Route("/", bound(_groups), name="groups"),

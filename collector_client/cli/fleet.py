@@ -11,6 +11,7 @@ from typing import Any
 
 from appliance.wire.enrollment import parse_sensor_id
 from appliance.wire.session import SessionError
+from collector_client.attest import SOFTWARE
 from collector_client.cli.options import (
     add_command,
     add_directory,
@@ -21,6 +22,7 @@ from collector_client.cli.options import (
     shown_place,
     shown_time,
 )
+from collector_client.config import load_config, mode_words
 from collector_client.errors import OperatorError
 from collector_client.store import Control, audit, query, sensors
 from collector_client.store.clock import SystemClock
@@ -74,8 +76,10 @@ def add(commands: Any) -> None:
 
 def run_sensors(args: argparse.Namespace) -> int:
     """Print all sensors."""
+    production = load_config(args.directory).collector.production
     with Reader.open(args.directory, SystemClock()) as reader:
         rows = query.sensors(reader)
+    hint(f"mode: {mode_words(production)}")
     if args.json:
         print_json(rows)
         return 0
@@ -89,7 +93,7 @@ def run_sensors(args: argparse.Namespace) -> int:
                 row.sensor_id,
                 shown_place(row.tenant, row.site, row.label),
                 f"{row.state}, forked" if row.conflicts else row.state,
-                row.assurance,
+                f"{row.assurance}, refused" if production and row.assurance == SOFTWARE else row.assurance,
                 shown_time(row.last_heartbeat_ts_ns)[:16],
                 shown_time(row.last_alert_ts_ns)[:16],
                 row.alerts,

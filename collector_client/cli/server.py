@@ -13,7 +13,7 @@ from typing import Any
 
 from collector_client.app import serve
 from collector_client.cli.options import add_command, add_directory, add_json, hint, print_json
-from collector_client.config import load_config, parse_listen
+from collector_client.config import load_config, mode_words, parse_listen
 from collector_client.create import create_collector
 from collector_client.errors import OperatorError
 from collector_client.store.clock import SystemClock
@@ -21,6 +21,7 @@ from collector_client.store.clock import SystemClock
 DEFAULT_PORT = 443
 _INIT = """\
   vedette-collector init /var/lib/vedette-collector --name collector.example.net
+  vedette-collector init /var/lib/vedette-collector --name collector.example.net --production
   vedette-collector init demo-data --name 127.0.0.1 --port 8443
 """
 _SERVE = """\
@@ -42,6 +43,9 @@ def add(commands: Any) -> None:
         " (default: this host's name, localhost and the loopback addresses)",
     )
     init.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port for sensors (default: {DEFAULT_PORT})")
+    init.add_argument(
+        "--production", action="store_true", help="refuse sensors whose key is in software (production = true)"
+    )
     add_json(init)
     init.set_defaults(run=run_init)
     run = add_command(
@@ -66,12 +70,21 @@ def run_init(args: argparse.Namespace) -> int:
         )
     names = args.name or [socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     directory: Path = args.directory
-    pin = create_collector(directory, names, f"0.0.0.0:{args.port}", SystemClock())
+    pin = create_collector(directory, names, f"0.0.0.0:{args.port}", SystemClock(), production=args.production)
     if args.json:
-        print_json({"directory": str(directory), "ca_pin": pin, "names": names, "port": args.port})
+        print_json(
+            {
+                "directory": str(directory),
+                "ca_pin": pin,
+                "names": names,
+                "port": args.port,
+                "production": args.production,
+            }
+        )
         return 0
     print(f"made a collector in {directory} for {', '.join(names)}, port {args.port}")
     print(f"CA pin: {pin}")
+    print(f"mode:   {mode_words(args.production)}")
     hint(f"next:  vedette-collector serve {directory}")
     hint(f"       vedette-collector token new {directory} --tenant TENANT --site SITE")
     return 0

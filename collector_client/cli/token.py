@@ -1,15 +1,19 @@
-"""`vedette-collector token new` and `token list`: one-time enrollment tokens.
+"""`vedette-collector token new`, `token list` and `token revoke`: one-time enrollment tokens.
 
-Rules of this file: argument handling and printing only; a secret is printed once, by `token new`.
+Rules of this file: argument handling and printing only; a secret leaves once, by `token new`: to the screen or to the
+stick.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 from contextlib import closing
 from typing import Any
 
 from appliance.wire.fields import format_clock
+from collector_client.cli import stick
 from collector_client.cli.options import (
     add_command,
     add_directory,
@@ -22,16 +26,21 @@ from collector_client.cli.options import (
     shown_time,
 )
 from collector_client.config import load_config
+from collector_client.errors import CollectorError
 from collector_client.pki import PKI_NAME, Authority
 from collector_client.store import Control, tokens
 from collector_client.store.clock import SystemClock
-from collector_client.tokens import new_token, parse_span
+from collector_client.tokens import new_token, parse_ek, parse_span, revoke_token
 
 _NEW = """\
   vedette-collector token new /var/lib/vedette-collector --tenant acme --site north
   vedette-collector token new demo-data --tenant acme --site north --expires 7d --json
+  vedette-collector token new /srv/vedette --tenant acme --site north --stick /media/stick --install unattended
+  vedette-collector token new /srv/vedette --tenant acme --site north --stick /media/stick \\
+      --address 192.0.2.5/24 --gateway 192.0.2.1 --dns 192.0.2.53 --interface-mac 52:54:00:12:34:56
 """
 _LIST = "  vedette-collector token list /var/lib/vedette-collector\n"
+_REVOKE = "  vedette-collector token revoke /var/lib/vedette-collector t-fryock32azdp --reason 'stick lost'\n"
 
 
 def add(commands: Any) -> None:
@@ -46,22 +55,57 @@ def add(commands: Any) -> None:
     new.add_argument("--site", required=True, help="where it will stand; made if new")
     new.add_argument("--label", default="", help="what to call the sensor")
     new.add_argument("--expires", metavar="SPAN", default="24h", help="30m, 24h, 7d ... (default: 24h)")
+    new.add_argument("--ek", metavar="SHA256", help="only the TPM with this endorsement key, as pki/tpm-allowed has it")
+    _add_by(new)
+    stick.add(new)
     add_json(new)
     new.set_defaults(run=run_new)
     listing = add_command(actions, "list", "list tokens and what became of them", _LIST)
     add_directory(listing, optional=True)
     add_json(listing)
     listing.set_defaults(run=run_list)
+    revoke = add_command(actions, "revoke", "take a token back that no sensor has used", _REVOKE)
+    add_directory(revoke)
+    revoke.add_argument("token", metavar="TOKEN", help="the token's id, as `token list` shows it")
+    revoke.add_argument("--reason", default="", help="why, for the record")
+    _add_by(revoke)
+    revoke.set_defaults(run=run_revoke)
+
+
+def _add_by(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--by", metavar="NAME", help="who does this, for the record (default: your login name)")
+
+
+def login_name() -> str:
+    """Who works here: the login, also behind sudo; else the account."""
+    try:
+        return os.getlogin()
+    except OSError:
+        pass
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def run_new(args: argparse.Namespace) -> int:
-    """Make one and print it."""
+    """Make one, and print it or put it on the stick."""
     life_s, now_ns = parse_span(args.expires), SystemClock().wall_ns()
-    load_config(args.directory)  # a folder that is no collector is refused by name
+    config = load_config(args.directory)  # a folder that is no collector is refused by name
     pin = Authority.open(args.directory / PKI_NAME).pin
+    ek, by = None if args.ek is None else parse_ek(args.ek), args.by or login_name()
+    stick.check(args, config, pin)  # what is wrong is told before a token is made
     with closing(Control.open(args.directory)) as control:
-        made = new_token(control, args.tenant, args.site, args.label, life_s, now_ns)
+        made = new_token(control, args.tenant, args.site, args.label, life_s, now_ns, by=by, ek_sha256=ek)
+        if args.stick is not None:
+            try:
+                path = stick.write(args, config, pin, made)
+            except CollectorError:
+                revoke_token(control, made.token_id, "the stick could not be written", now_ns, by=by)
+                raise
     expires = format_clock(now_ns + life_s * 10**9)
+    if args.stick is not None:
+        return stick.tell(args, path, made, pin, expires)
     if args.json:
         print_json(
             {
@@ -81,6 +125,15 @@ def run_new(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_revoke(args: argparse.Namespace) -> int:
+    """Take one back."""
+    now_ns = SystemClock().wall_ns()
+    with closing(Control.open(args.directory)) as control:
+        revoke_token(control, args.token, args.reason, now_ns, by=args.by or login_name())
+    print(f"revoked {args.token}")
+    return 0
+
+
 def run_list(args: argparse.Namespace) -> int:
     """Print all tokens, newest first."""
     now_ns = SystemClock().wall_ns()
@@ -97,20 +150,26 @@ def run_list(args: argparse.Namespace) -> int:
                     "label": token.label,
                     "created": format_clock(token.created_ns),
                     "expires": format_clock(token.expires_ns),
+                    "made_by": token.made_by,
+                    "ek_sha256": None if token.ek_sha256 is None else token.ek_sha256.hex(),
                     "used_by": token.used_by,
                     "used": None if token.used_ns is None else format_clock(token.used_ns),
+                    "revoked_by": token.revoked_by or None,
+                    "revoked": None if token.revoked_ns is None else format_clock(token.revoked_ns),
                 }
                 for token in found
             ]
         )
         return 0
     print_table(
-        ("token", "state", "where", "expires UTC", "used by", "used UTC"),
+        ("token", "state", "where", "made by", "for EK", "expires UTC", "used by", "used UTC"),
         (
             (
                 token.token_id,
                 token.state(now_ns),
                 shown_place(token.tenant, token.site, token.label),
+                token.made_by,
+                token.ek_sha256.hex()[:16] + "…" if token.ek_sha256 else "any",
                 shown_time(token.expires_ns),
                 token.used_by,
                 shown_time(token.used_ns),

@@ -14,6 +14,7 @@ from aiohttp import web
 from appliance.wire.codes import SessionCode
 from appliance.wire.session import SessionError, parse_run
 from collector_client.ingest.clones import Clones
+from collector_client.ingest.connections import Connection, Connections
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.peer import Admitted, Gate
 from collector_client.ingest.refuse import refuse
@@ -23,8 +24,8 @@ from collector_client.store.sensors import SensorRecord
 
 log = logging.getLogger("vedette.ingest")
 
-CONNECTION = web.RequestKey("connection", int)
-"""Under this name a request carries the number of its connection."""
+CONNECTION = web.RequestKey("connection", Connection)
+"""Under this name a request carries its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Admission:
     renewal: Renewal
     clones: Clones
     keeper: Keeper
+    connections: Connections
     clock: Clock
 
     async def admit(self, request: web.BaseRequest) -> Admitted:
@@ -50,6 +52,8 @@ class Admission:
         tls = transport.get_extra_info("ssl_object")
         now_ns = self.clock.wall_ns()
         admitted = self.gate.admit(tls.getpeercert(binary_form=True), now_ns)
+        # Before anything is awaited: a revocation that comes meanwhile must find the connection.
+        self.connections.recognize(request[CONNECTION], admitted.sensor.sensor_id, admitted.key.key_id)
         if admitted.key.state(now_ns) == "unused":
             await self.keeper.call(lambda: self.renewal.first_use(admitted.key, now_ns))
         return admitted
@@ -68,7 +72,7 @@ class Admission:
         if sensor.quarantined_ns is not None:
             self.clones.forget(sensor.sensor_id)
             return sensor
-        who = self.clones.heard(sensor.sensor_id, run, request.get(CONNECTION, 0), request.remote or "unknown")
+        who = self.clones.heard(sensor.sensor_id, run, request[CONNECTION].number, request.remote or "unknown")
         return sensor if who is None else await self.quarantine(sensor, f"two boxes: {who}")
 
     async def quarantine(self, sensor: SensorRecord, reason: str) -> SensorRecord:

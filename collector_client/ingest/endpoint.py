@@ -29,6 +29,7 @@ from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
 from collector_client.ingest.peer import quarantined
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refuse import RefusedError, refuse, refuse_document
+from collector_client.ingest.timekeeper import Timekeeper
 from collector_client.store import BatchToStore
 from collector_client.store.clock import Clock
 from collector_client.store.sensors import SensorRecord
@@ -56,6 +57,7 @@ class Endpoint:
 
     admission: Admission
     desk: Desk
+    timekeeper: Timekeeper
     quotas: Quotas
     parser: Parser
     keeper: Keeper
@@ -87,6 +89,7 @@ class Endpoint:
             session.BATCHES_PATH: ("POST", self._batch),
             session.HEARTBEAT_PATH: ("POST", self._heartbeat),
             session.CONFIG_PATH: ("GET", self._config),
+            **self.timekeeper.routes(),
             **self.desk.routes(),
         }
         if request.path not in methods:

@@ -5,6 +5,9 @@ does.
     open             enroll               (cannot be)             new certificate, same record
     used             TOKEN_USED           the same certificate    TOKEN_USED
     expired          TOKEN_EXPIRED        the same certificate    TOKEN_EXPIRED
+    revoked          TOKEN_REVOKED        (cannot be)             TOKEN_REVOKED
+
+A token that is for one TPM enrolls no other and no key outside one (TOKEN_OTHER_TPM), and stays open.
 
 Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
 so a power cut leaves all of it or none. The same key may ask again (its answer may have been lost) and gets the same
@@ -49,13 +52,14 @@ class Enrollment:
         """The certificate (DER) for a key that comes with a token.
 
         Raises:
-            RefusedError: the token is unknown, used or expired, or the key may not come in.
+            RefusedError: the token is unknown, used, revoked, expired or for a TPM, or the key may not come in.
             StoreError: the store failed; nothing happened, the sensor may ask again.
         """
         with self.control.transaction() as connection:
             found = tokens.check(connection, token.token_id, token.secret)
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
+            check_ek(found, None)
             name, record, known = owner_of(connection, key)
             assurance = SOFTWARE if record is None else record.assurance
             if self.production and assurance == SOFTWARE:
@@ -142,12 +146,22 @@ def in_date(key: KeyRecord, now_ns: int) -> bool:
     return key.certificate is not None and now_ns < (key.not_after_ns or 0)
 
 
+def check_ek(token: TokenRecord, ek_sha256: bytes | None) -> None:
+    """Raises `RefusedError` when the token is for another TPM than the one that came; None: no TPM came."""
+    if token.ek_sha256 is not None and token.ek_sha256 != ek_sha256:
+        came = "a key that no TPM vouches for" if ek_sha256 is None else f"the TPM with EK {ek_sha256.hex()}"
+        raise refuse(SessionCode.TOKEN_OTHER_TPM, came, f"the TPM with EK {token.ek_sha256.hex()}")
+
+
 def check_open(token: TokenRecord, now_ns: int) -> None:
-    """Raises `RefusedError` when the token is used or expired."""
+    """Raises `RefusedError` when the token is used, revoked or expired."""
     state = token.state(now_ns)
     if state == "used":
         came = f"token {token.token_id}, used by {token.used_by} at {format_clock(token.used_ns or 0)}"
         raise refuse(SessionCode.TOKEN_USED, came, "a token that no other key has used")
+    if state == "revoked":
+        came = f"token {token.token_id}, revoked at {format_clock(token.revoked_ns or 0)}"
+        raise refuse(SessionCode.TOKEN_REVOKED, came, "a token that is open")
     if state == "expired":
         came = f"token {token.token_id}, expired at {format_clock(token.expires_ns)}"
         raise refuse(SessionCode.TOKEN_EXPIRED, came, f"a token that is open at {format_clock(now_ns)}")

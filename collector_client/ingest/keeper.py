@@ -1,21 +1,26 @@
 """The one thread that writes: batches, heartbeats and enrollments wait here in line and are committed in groups.
 
+    line         who waits                                           taken at once
+    sensors      batches, heartbeats, first words of new keys        `MAX_GROUP`
+    newcomers    enrollments, renewals, audit rows of refusals       `MAX_NEWCOMERS_GROUP`, after the sensors
+
 Rules of this file: the event loop never waits for a disk. What waits together is committed together (one fsync for
 all), and nobody is answered before the commit. A group that fails is tried again one by one, so that one bad batch
-harms no other. The line is bounded; who finds it full is refused and comes back.
+harms no other. The lines are bounded, and a flood of newcomers fills only its own; who finds it full is refused and
+comes back.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from appliance.wire.codes import SessionCode
-from collector_client.ingest.refuse import RefusedError, refuse
+from collector_client.ingest.refuse import refuse
 from collector_client.store import (
     BatchToStore,
     Control,
@@ -28,7 +33,9 @@ from collector_client.store import (
 )
 
 MAX_WAITING = 1024
+MAX_NEWCOMERS = 2048
 MAX_GROUP = 64
+MAX_NEWCOMERS_GROUP = 32
 BUSY_RETRY_S = 5
 
 Answer = TypeVar("Answer")
@@ -36,11 +43,12 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class _Job:
-    """One write that waits, and who waits for it."""
+    """One write that waits, and who waits for it; `apart` may be in no transaction of control.db with others."""
 
     work: BatchToStore | tuple[str, int, str] | Callable[[], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any] = field(repr=False)
+    apart: bool = False
 
     def settle(self, value: object = None, error: BaseException | None = None) -> None:
         """Tell who waits; a waiter that has gone (its connection broke) is passed over."""
@@ -62,7 +70,10 @@ class Keeper:
     def __init__(self, writer: Writer, control: Control) -> None:
         self._writer = writer
         self._control = control
-        self._waiting: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._sensors: deque[_Job] = deque()
+        self._newcomers: deque[_Job] = deque()
+        self._ending = False
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="keeper")
         self._thread.start()
 
@@ -89,10 +100,10 @@ class Keeper:
         Raises:
             RefusedError: the line is full, or the store failed.
         """
-        await self.call(lambda: self._writer.quarantine(sensor_id, received_ns, rejected))
+        await self._submit(lambda: self._writer.quarantine(sensor_id, received_ns, rejected), apart=True)
 
     async def call(self, work: Callable[[], Answer]) -> Answer:
-        """Run a transaction of its own in its turn.
+        """Run a transaction of control.db in its turn, for an enrolled sensor.
 
         Raises:
             RefusedError: from `work`; or the line is full, or the store failed.
@@ -100,20 +111,31 @@ class Keeper:
         answer: Answer = await self._submit(work)
         return answer
 
+    async def call_newcomer(self, work: Callable[[], Answer]) -> Answer:
+        """The same for who is not enrolled yet; these wait in a line of their own.
+
+        Raises:
+            RefusedError: as `call`.
+        """
+        answer: Answer = await self._submit(work, newcomer=True)
+        return answer
+
     def close(self) -> None:
         """Finish what waits, then end the thread. Takes as long as the disk takes."""
-        self._waiting.put(None)
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
         self._thread.join()
 
-    async def _submit(self, work: Any) -> Any:
+    async def _submit(self, work: Any, *, newcomer: bool = False, apart: bool = False) -> Any:
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
-        try:
-            self._waiting.put_nowait(job)
-        except queue.Full:
-            raise refuse(
-                SessionCode.BUSY, f"{MAX_WAITING} writes in line", "fewer", retry_after_s=BUSY_RETRY_S
-            ) from None
+        job = _Job(work, loop, loop.create_future(), apart)
+        line, limit = (self._newcomers, MAX_NEWCOMERS) if newcomer else (self._sensors, MAX_WAITING)
+        with self._changed:
+            if len(line) >= limit:
+                raise refuse(SessionCode.BUSY, f"{limit} writes in line", "fewer", retry_after_s=BUSY_RETRY_S)
+            line.append(job)
+            self._changed.notify()
         try:
             return await job.future
         except TooScatteredError as error:
@@ -124,31 +146,21 @@ class Keeper:
             ) from error
 
     def _run(self) -> None:
-        while (group := self._next_group()) is not None:
+        while group := self._next_group():
             batches = [job for job in group if isinstance(job.work, BatchToStore)]
             beats = [job for job in group if isinstance(job.work, tuple)]
             self._together(batches, self._store)
             self._together(beats, self._keep_heartbeats)
             for job in group:
-                if callable(job.work):
-                    self._alone(job, job.work)
+                if job.apart:
+                    self._alone(job)
+            self._in_one_commit([job for job in group if callable(job.work) and not job.apart])
 
-    def _next_group(self) -> list[_Job] | None:
-        """All that waits now, at least one; None once the end was asked for and all before it is done."""
-        first = self._waiting.get()
-        if first is None:
-            return None
-        group = [first]
-        while len(group) < MAX_GROUP:
-            try:
-                job = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                self._waiting.put(None)
-                break
-            group.append(job)
-        return group
+    def _next_group(self) -> list[_Job]:
+        """What waits now, at least one; none once the end was asked for and all before it is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._sensors or self._newcomers or self._ending)
+            return _taken(self._sensors, MAX_GROUP) + _taken(self._newcomers, MAX_NEWCOMERS_GROUP)
 
     def _together(self, jobs: list[_Job], work: Callable[[list[_Job]], list[Any]]) -> None:
         if not jobs:
@@ -165,14 +177,24 @@ class Keeper:
             for job, answer in zip(jobs, answers, strict=True):
                 job.settle(answer)
 
+    def _in_one_commit(self, jobs: list[_Job]) -> None:
+        """Each job's transaction by itself, all of them on disk at once."""
+        outcomes = []
+        if len(jobs) > 1:
+            try:
+                with self._control.group():
+                    outcomes = [_outcome(job) for job in jobs]
+            except Exception:  # nothing of it happened: again, one by one
+                outcomes = []
+        if not outcomes:
+            for job in jobs:
+                self._alone(job)
+        for job, (value, error) in zip(jobs, outcomes, strict=False):
+            job.settle(value, error)
+
     @staticmethod
-    def _alone(job: _Job, work: Callable[[], Any]) -> None:
-        try:
-            job.settle(work())
-        except RefusedError as error:
-            job.settle(error=error)
-        except Exception as error:  # whatever it was, the waiter must hear of it
-            job.settle(error=error)
+    def _alone(job: _Job) -> None:
+        job.settle(*_outcome(job))
 
     def _store(self, jobs: list[_Job]) -> list[Stored]:
         return self._writer.store_batches([job.work for job in jobs if isinstance(job.work, BatchToStore)])
@@ -183,3 +205,15 @@ class Keeper:
                 if isinstance(job.work, tuple):
                     heartbeats.record(connection, *job.work)
         return [None] * len(jobs)
+
+
+def _taken(line: deque[_Job], most: int) -> list[_Job]:
+    return [line.popleft() for _ in range(min(most, len(line)))]
+
+
+def _outcome(job: _Job) -> tuple[object, Exception | None]:
+    """What a job's own work came to: a value, or an error of which its waiter must hear."""
+    try:
+        return cast("Callable[[], object]", job.work)(), None
+    except Exception as error:
+        return None, error

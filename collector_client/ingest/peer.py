@@ -89,7 +89,7 @@ class Gate:
 
         Raises:
             RefusedError: no certificate, not a sensor's, out of date, no record, revoked, not one of its keys or one
-            that is superseded, or not fit for production.
+            that is superseded, or not fit for production; its `subject` is the sensor that the certificate names.
         """
         if certificate_der is None:
             raise refuse(SessionCode.CERTIFICATE_MISSING, "no client certificate", "one that this collector issued")
@@ -100,12 +100,26 @@ class Gate:
                 "a certificate that names no sensor",
                 f"SAN URI {SENSOR_URN}<id of its first key>",
             )
+        try:
+            return self._admit(peer, now_ns)
+        except RefusedError as error:
+            error.subject = peer.sensor_id
+            raise
+
+    def _admit(self, peer: PeerCertificate, now_ns: int) -> Admitted:
         if not peer.not_before_ns <= now_ns <= peer.not_after_ns:
             span = f"{format_clock(peer.not_before_ns)} to {format_clock(peer.not_after_ns)}"
             raise refuse(SessionCode.CERTIFICATE_EXPIRED, f"a certificate for {span}", format_clock(now_ns))
         record, key = self._find(peer.sensor_id, peer.key_id)
         if record is None:
             raise refuse(SessionCode.SENSOR_UNKNOWN, peer.sensor_id, "a sensor with a record here")
+        try:
+            return Admitted(record, self._check(record, key, peer, now_ns))
+        except RefusedError as error:
+            error.subject = record.sensor_id
+            raise
+
+    def _check(self, record: SensorRecord, key: KeyRecord | None, peer: PeerCertificate, now_ns: int) -> KeyRecord:
         if record.revoked_ns is not None:
             raise self._revoked(record)
         if key is None or key.sensor_id != record.sensor_id:
@@ -115,7 +129,7 @@ class Gate:
             raise superseded(key)
         if self._production and SOFTWARE in (record.assurance, peer.assurance):
             raise refuse(SessionCode.KEY_IN_SOFTWARE, f"assurance {SOFTWARE}", "a hardware key")
-        return Admitted(record, key)
+        return key
 
     @staticmethod
     def _revoked(record: SensorRecord) -> RefusedError:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aiohttp import web
 
+from appliance.wire.enrollment import EnrollmentToken
 from collector_client.config import Config, parse_listen
-from collector_client.errors import CollectorError, EnvironmentFault
+from collector_client.errors import CollectorError
 from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
 from collector_client.ingest.clones import Clones
@@ -29,22 +28,28 @@ from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
+from collector_client.ingest.listener import GuardedServer, Listener, room_for
 from collector_client.ingest.peer import Gate
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
 from collector_client.ingest.residency import Residency
+from collector_client.ingest.revocation import Revocation
+from collector_client.ingest.tickets import TICKETS_S, TicketContexts
+from collector_client.ingest.timekeeper import Timekeeper
 from collector_client.pki import PKI_NAME, Authority, TpmTrust
-from collector_client.store import BatchToStore, Control, Writer, keys, sensors
+from collector_client.pki.time_signer import TimeSigner
+from collector_client.store import BatchToStore, Control, Writer, keys, sensors, tokens
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
+from collector_client.store.tokens import TokenRecord
 from collector_client.validate import Window
 
 log = logging.getLogger("vedette.ingest")
 
 _SWEEP_S = 1.0
-_RENEW_S = 3600.0
+_SUM_UP_S = 60.0
 _DRAIN_S = 20.0
 _KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
 _LINGER_S = 2.0
@@ -68,44 +73,53 @@ class Ingest:
             StoreError: the store cannot be opened, or another process writes into it.
         """
         self._renew_server()
-        context = self._authority.server_context()
+        contexts = TicketContexts(self._authority.server_context)
         async with contextlib.AsyncExitStack() as stack:
-            endpoint = self._build(stack)
-            server = web.Server(
-                self._guarded(endpoint),
-                access_log=None,
-                auto_decompress=False,  # bodies are inflated within bounds, by us
-                keepalive_timeout=_KEEPALIVE_S,
-                lingering_time=_LINGER_S,
-            )
             limits = self._config.ingest
             self._connections = Connections(
-                server,
-                limit=limits.max_connections,
+                limit=room_for(limits.max_connections),
+                newcomers_per_address=limits.newcomers_per_address,
+                per_minute=limits.connections_per_minute,
                 head_s=limits.handshake_timeout_s + limits.request_timeout_s,
                 idle_s=limits.idle_timeout_s,
                 now_s=self._clock.monotonic_s,
             )
-            listener = await self._listen(listen, context)
-            housekeeping = asyncio.create_task(self._keep_house(context))
+            endpoint = self._build(stack)
+            self._server = GuardedServer(
+                self._guarded(endpoint),
+                self._connections,
+                keepalive_s=_KEEPALIVE_S,
+                linger_s=_LINGER_S,
+            )
+            listener = Listener(
+                self._server,
+                self._connections,
+                lambda: contexts.in_use,
+                handshake_s=limits.handshake_timeout_s,
+                refused=self._refusals.connection,
+            )
+            address = await listener.open(*parse_listen(listen))
+            housekeeping = asyncio.create_task(self._keep_house(contexts, endpoint.desk))
             try:
-                host, port = listener.sockets[0].getsockname()[:2]
-                ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+                ready(address)
                 await stop.wait()
             finally:
                 listener.close()
                 housekeeping.cancel()
-                server.pre_shutdown()
-                await server.shutdown(_DRAIN_S)
+                self._server.pre_shutdown()
+                await self._server.shutdown(_DRAIN_S)
+                await endpoint.desk.sum_up()
 
     def _build(self, stack: contextlib.AsyncExitStack) -> Endpoint:
         """The object graph; what must be closed is put on the stack, last opened first closed."""
         config, directory = self._config, self._directory
         writer = Writer.open(directory, self._clock)
         stack.callback(writer.close)
-        writing, reading = Control.open(directory), Control.open(directory)
-        stack.callback(writing.close)
-        stack.callback(reading.close)
+        writing, reading, watching = (Control.open(directory) for _ in range(3))
+        for control in (writing, reading, watching):
+            stack.callback(control.close)
+        self._refusals = Refusals(writing)
+        self._revocation = Revocation(watching, self._connections, self._clock)
         keeper = Keeper(writer, writing)
         stack.push_async_callback(asyncio.to_thread, keeper.close)
         pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
@@ -114,6 +128,10 @@ class Ingest:
         def find(sensor_id: str, key_id: str) -> tuple[SensorRecord | None, KeyRecord | None]:
             with reading.reading() as connection:
                 return sensors.find(connection, sensor_id), keys.find(connection, key_id)
+
+        def find_token(token: EnrollmentToken) -> TokenRecord | None:
+            with reading.reading() as connection:
+                return tokens.check(connection, token.token_id, token.secret)
 
         async def parse_apart(parse: Callable[[], BatchToStore]) -> BatchToStore:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
@@ -128,7 +146,9 @@ class Ingest:
             grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
             recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
         )
-        admission = Admission(Gate(find, production=production), renewal, Clones(), keeper, self._clock)
+        admission = Admission(
+            Gate(find, production=production), renewal, Clones(), keeper, self._connections, self._clock
+        )
         trust = TpmTrust(directory / PKI_NAME)
         return Endpoint(
             admission=admission,
@@ -137,12 +157,14 @@ class Ingest:
                 enrollment=enrollment,
                 residency=Residency(enrollment, trust, config.collector.allow_unlisted_tpm, secrets.token_bytes),
                 renewal=renewal,
-                refusals=Refusals(writing),
+                find_token=find_token,
+                refusals=self._refusals,
                 quota=Quota(config.quota.enrollments_per_minute),
                 keeper=keeper,
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
+            timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
             quotas=Quotas(
                 sensor=Quota(config.quota.sensor_events_per_minute),
                 tenant=Quota(config.quota.tenant_events_per_minute),
@@ -157,50 +179,40 @@ class Ingest:
 
     def _guarded(self, endpoint: Endpoint) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            protocol = request.protocol
-            self._connections.serving(protocol)
-            request[CONNECTION] = self._connections.number(protocol)
+            connection = self._server.connection_of(request.protocol)
+            if connection is None:
+                raise ConnectionResetError
+            self._connections.serving(connection)
+            request[CONNECTION] = connection
             try:
                 response = await endpoint.handle(request)
                 response.headers["Server"] = "vedette"
+                if self._connections.is_worn_out(connection):
+                    response.force_close()
                 return response
             finally:
-                self._connections.served(protocol)
+                self._connections.served(connection)
 
         return handle
 
-    async def _listen(self, listen: str, context: ssl.SSLContext) -> asyncio.Server:
-        host, port = parse_listen(listen)
-        limits = self._config.ingest
-        try:
-            return await asyncio.get_running_loop().create_server(
-                self._connections.make_protocol,
-                host,
-                port,
-                ssl=context,
-                ssl_handshake_timeout=limits.handshake_timeout_s,
-                ssl_shutdown_timeout=5,
-                backlog=1024,
-            )
-        except OSError as error:
-            raise EnvironmentFault(
-                f"{listen}: cannot listen there ({os.strerror(error.errno) if error.errno else error})",
-                advice="name another address with --ingest; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
-            ) from error
-
-    async def _keep_house(self, context: ssl.SSLContext) -> None:
-        """Cut idle connections; renew the server's certificate long before it ends."""
-        renew_at_s = self._clock.monotonic_s() + _RENEW_S
+    async def _keep_house(self, contexts: TicketContexts, desk: Desk) -> None:
+        """Cut the idle and the revoked; sum up refusals; end the tickets of an hour; renew the server's certificate."""
+        renew_at_s = self._clock.monotonic_s() + TICKETS_S
+        sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._connections.sweep()
+            await self._revocation.look()
+            if self._clock.monotonic_s() >= sum_up_at_s:
+                sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
+                await desk.sum_up()
             if self._clock.monotonic_s() >= renew_at_s:
-                renew_at_s = self._clock.monotonic_s() + _RENEW_S
+                renew_at_s = self._clock.monotonic_s() + TICKETS_S
                 try:
-                    if self._renew_server():
-                        self._authority.load_server(context)
+                    self._renew_server()
+                    contexts.renew()
                 except CollectorError:
-                    log.exception("the server's certificate could not be renewed")
+                    log.exception("the listener's certificate and tickets could not be renewed")
 
     def _renew_server(self) -> bool:
         names = self._config.collector.names

@@ -54,6 +54,10 @@ class Quota:
         while len(self._levels) > self._max:
             self._levels.popitem(last=False)
 
+    def give_back(self, key: object, cost: float, now_s: float) -> None:
+        """Undo a charge: what was paid for went well."""
+        self._levels[key] = (min(self._depth, self._level(key, now_s) + cost), now_s)
+
     def charge_part(self, key: object, part: int, now_s: float) -> None:
         """Charge one `part`-th of a minute's worth, whatever is left."""
         self.take(key, self._depth / part, now_s)

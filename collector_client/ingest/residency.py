@@ -41,7 +41,7 @@ from collector_client.attest import (
     parse_public,
     prove,
 )
-from collector_client.ingest.enrollment import Enrollment, Owner, check_open, in_date, owner_of
+from collector_client.ingest.enrollment import Enrollment, Owner, check_ek, check_open, in_date, owner_of
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.pki import CsrError, TpmTrust, read_csr_der
 from collector_client.pki.profile import datetime_of, spki_der
@@ -67,16 +67,6 @@ class Residency:
     trust: TpmTrust
     allow_unlisted: bool
     random: Callable[[int], bytes]
-
-    def admit(self, token: EnrollmentToken) -> None:
-        """Ask for the token before anything else of a request is looked at.
-
-        Raises:
-            RefusedError: there is no such token.
-            StoreError: the store failed.
-        """
-        with self.enrollment.control.reading() as connection:
-            _known(connection, token)
 
     def examine(self, request: ResidencyRequest, now_ns: int) -> Claim:
         """Check a request without the store; takes a millisecond or two, so not on the event loop.
@@ -211,6 +201,7 @@ def _admit(
     connection: sqlite3.Connection, token: TokenRecord, key: EllipticCurvePublicKey, ek_sha256: bytes, now_ns: int
 ) -> Owner:
     """Whether token, key and TPM go together; gives whose the key is."""
+    check_ek(token, ek_sha256)
     owner = owner_of(connection, key)
     record = owner.record
     lost_answer = token.used_by == owner.name and owner.key is not None and in_date(owner.key, now_ns)

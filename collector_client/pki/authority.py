@@ -157,7 +157,9 @@ class Authority:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        context.num_tickets = 0  # a resumed session would skip the certificate check
+        # A resumed session skips the certificate check: every request looks its key up, and tickets of another context,
+        # whose keys live in memory only, are worth nothing (ingest/listening.py makes it anew).
+        context.num_tickets = 1
         context.load_verify_locations(cadata=self.ca_pem().decode("ascii"))
         self.load_server(context)
         return context

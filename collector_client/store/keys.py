@@ -14,11 +14,15 @@ issued is judged without knowing what came after it. What states mean is decided
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
 KeyState: TypeAlias = Literal["unused", "current", "superseded", "ended"]
 
 _SELECT = "SELECT key_id, sensor_id, issued_ns, certificate, not_after_ns, first_used_ns, ends_ns FROM sensor_keys"
+
+
+_ASKED_AT_ONCE = 500  # SQLite takes 999 values in a statement, or more
 
 
 class KeyRecord(NamedTuple):
@@ -43,6 +47,21 @@ def find(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
     """The key of that id (`wire.enrollment.sensor_id` of its SubjectPublicKeyInfo), or None."""
     row = connection.execute(f"{_SELECT} WHERE key_id = ?", (key_id,)).fetchone()
     return KeyRecord(*row) if row else None
+
+
+def silenced(connection: sqlite3.Connection, key_ids: Iterable[str], now_ns: int) -> set[str]:
+    """Those of the keys that may not speak any more: ended, or of a revoked sensor, or unknown."""
+    asked = list(key_ids)
+    found: set[str] = set()
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        part = asked[start : start + _ASKED_AT_ONCE]
+        rows = connection.execute(
+            "SELECT key_id FROM sensor_keys JOIN sensors USING (sensor_id) WHERE revoked_ns IS NULL"  # noqa: S608 - marks
+            f" AND (ends_ns IS NULL OR ends_ns > ?) AND key_id IN ({', '.join('?' * len(part))})",
+            (now_ns, *part),
+        )
+        found.update(str(key_id) for (key_id,) in rows)
+    return set(asked) - found
 
 
 def issue(

@@ -97,6 +97,13 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE sensors ADD COLUMN quarantined_ns INTEGER;
     ALTER TABLE sensors ADD COLUMN quarantine_reason TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- Who made a token, the one TPM it is for, and that it was taken back.
+    ALTER TABLE tokens ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tokens ADD COLUMN ek_sha256 BLOB;
+    ALTER TABLE tokens ADD COLUMN revoked_ns INTEGER;
+    ALTER TABLE tokens ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

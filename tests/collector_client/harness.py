@@ -17,7 +17,7 @@ from collector_client.config import Config, load_config
 from collector_client.create import create_collector
 from collector_client.ingest.process import Ingest
 from collector_client.pki import Authority
-from collector_client.store import Control
+from collector_client.store import Control, sensors
 from collector_client.tokens import new_token
 from tests.fakes.sensor import FakeSensor
 
@@ -41,9 +41,15 @@ class TurnedClock:
 class Collector:
     """Made in a folder, started and stopped by tests."""
 
-    def __init__(self, directory: Path, change: Callable[[Config], Config] = lambda config: config) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        change: Callable[[Config], Config] = lambda config: config,
+        *,
+        clock: TurnedClock | None = None,
+    ) -> None:
         self.directory = directory
-        self.clock = TurnedClock()
+        self.clock = clock or TurnedClock()
         if not (directory / "collector.toml").exists():
             self.pin = create_collector(directory, ["127.0.0.1", "localhost"], "127.0.0.1:0", self.clock)
         self.config = change(load_config(directory))
@@ -89,11 +95,13 @@ class Collector:
             self._thread.join()
             self._thread = None
 
-    def token(self, tenant: str = "acme", site: str = "north", life_s: int = 3600) -> str:
-        """A new token."""
+    def token(
+        self, tenant: str = "acme", site: str = "north", life_s: int = 3600, ek_sha256: bytes | None = None
+    ) -> str:
+        """A new token; with `ek_sha256` for that TPM alone."""
         control = Control.open(self.directory)
         try:
-            return str(new_token(control, tenant, site, "", life_s, self.clock.wall_ns()))
+            return str(new_token(control, tenant, site, "", life_s, self.clock.wall_ns(), ek_sha256=ek_sha256))
         finally:
             control.close()
 
@@ -112,6 +120,15 @@ class Collector:
         sensor = self.box()
         assert sensor.enroll(self.token(**where)).status == 200
         return sensor
+
+    def revoke(self, sensor_id: str, reason: str = "stolen") -> None:
+        """What the operator does about a sensor that is in wrong hands."""
+        control = Control.open(self.directory)
+        try:
+            with control.transaction() as connection:
+                sensors.revoke(connection, sensor_id, reason, self.clock.wall_ns())
+        finally:
+            control.close()
 
     @property
     def authority(self) -> Authority:

@@ -14,7 +14,7 @@ from cryptography import x509
 pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
 
 from appliance.wire.enrollment import EnrollmentToken
-from tests.fakes.collector import FakeCollector
+from tests.fakes.collector import FakeCollector, Fault
 from tests.fakes.pki import Authority
 from tests.fakes.residency import ResidencyDesk
 from tests.fakes.swtpm import Swtpm, Tap
@@ -83,6 +83,21 @@ def test_events_arrive_over_a_key_that_never_left_the_tpm(tpm: Swtpm, collector:
         assert tap.commands["Sign"] - before >= 1
     assert {sensor for sensor, _, _ in collector.store} == {enrolled.stdout.split()[2]}
     assert b"BEGIN TSS2 PRIVATE KEY" in (tmp_path / "sensor" / "identity" / "key.pem").read_bytes()
+
+
+def test_a_run_whose_connection_is_cut_asks_the_tpm_for_one_signature_in_all(
+    tpm: Swtpm, collector: FakeCollector, tmp_path: Path
+) -> None:
+    with Tap(tpm) as tap:
+        config = configure(tmp_path, collector, tap.tcti)
+        assert vedette("enroll", config).returncode == 0
+        connections, before = collector.connections, tap.commands["Sign"]
+        collector.faults.append(Fault.CUT_AFTER_STORE)
+        ran = vedette("run", config)
+        assert ran.returncode == 0, ran.stderr
+        assert collector.store
+        assert (collector.connections - connections, collector.resumed) == (2, 1)
+        assert tap.commands["Sign"] - before == 1
 
 
 def test_a_tpm_that_is_gone_stops_the_daemon_by_name(tpm: Swtpm, collector: FakeCollector, tmp_path: Path) -> None:

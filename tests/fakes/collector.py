@@ -69,7 +69,7 @@ class ConnectionDropError(Exception):
 class FakeCollector:
     """Listens from `start` to `stop`; a context manager."""
 
-    def __init__(self, authority: Authority, context: ssl.SSLContext) -> None:
+    def __init__(self, authority: Authority, context: ssl.SSLContext, *, port: int = 0) -> None:
         self.authority = authority
         self.store: dict[tuple[str, int, int], bytes] = {}
         self.stored_times: dict[tuple[str, int, int], int] = {}
@@ -86,6 +86,7 @@ class FakeCollector:
         self.cacerts: list[x509.Certificate] = [authority.root, authority.issuing]
         self.batches: list[BatchHeader] = []
         self.connections = 0
+        self.resumed = 0
         self.clock_ns = 1_700_000_000_000_000_000
         self.silent = threading.Event()
         self.let_go = threading.Event()
@@ -104,6 +105,7 @@ class FakeCollector:
             def finish_request(self, request: Any, address: Any) -> None:
                 cast("ssl.SSLSocket", request).do_handshake()
                 collector.connections += 1
+                collector.resumed += bool(cast("ssl.SSLSocket", request).session_reused)
                 super().finish_request(request, address)
 
             def handle_error(self, request: Any, client_address: Any) -> None:
@@ -112,7 +114,7 @@ class FakeCollector:
         class Handler(_Handler):
             fake = collector
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 

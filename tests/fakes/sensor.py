@@ -195,7 +195,10 @@ class FakeSensor:
         headers: dict[str, str] | None = None,
         context: ssl.SSLContext | None = None,
     ) -> Answer:
-        """One request on the kept connection, or on one of its own with another TLS context."""
+        """One request on the kept connection, or on one of its own with another TLS context.
+
+        A kept connection that turns out to have been closed is opened anew, once, as a box does.
+        """
         connection = self._connection
         if context is not None or connection is None:
             connection = http.client.HTTPSConnection(
@@ -206,9 +209,11 @@ class FakeSensor:
             connection.request(method, path, body, said | (headers or {}))
             answer = connection.getresponse()
             got = Answer(answer.status, answer.headers, answer.read())
-        except BaseException:
+        except BaseException as error:
             connection.close()
-            self._connection = None
+            kept, self._connection = connection is self._connection, None
+            if kept and isinstance(error, ConnectionError | ssl.SSLEOFError):
+                return self.request(method, path, body, headers)
             raise
         if context is None and not answer.will_close:
             self._connection = connection

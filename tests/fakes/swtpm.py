@@ -6,17 +6,31 @@ loopback and ends with its `with`. `Tap` sits between a program and the TPM and 
 
 from __future__ import annotations
 
+import platform
+import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 # TPM_CC (TPM 2.0 Library part 2, section 6.5.2) of what tests ask about.
 COMMANDS = {0x131: "CreatePrimary", 0x157: "Load", 0x15D: "Sign", 0x165: "FlushContext"}
+
+# Where OpenSSL's provider for keys in a TPM is looked for: set-up's own, then the system's (too old in Debian 12).
+PROVIDERS = (
+    Path(sys.prefix) / "lib" / "tpm2-openssl" / "tpm2.so",
+    *(
+        [Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / "ossl-modules" / "tpm2.so"]
+        if platform.freedesktop_os_release().get("VERSION_CODENAME") != "bookworm"
+        else []
+    ),
+)
 
 TIMEOUT_S = 60.0
 _TRIES = 20
@@ -60,6 +74,17 @@ class Swtpm:
         """Take the power away, in the middle of whatever it does."""
         with suppress(SwtpmError):
             _tool("swtpm_ioctl", "--tcp", f"127.0.0.1:{self.port + 1}", "-s")
+
+
+def lacking() -> str:
+    """What this machine has not for a sensor whose key is in such a TPM, in words; empty when nothing is missing."""
+    tools = [name for name in ("swtpm", "swtpm_setup", "swtpm_localca", "swtpm_ioctl") if shutil.which(name) is None]
+    missing = [f"{', '.join(tools)} (Debian packages swtpm, swtpm-tools)"] if tools else []
+    if find_spec("tpm2_pytss") is None:
+        missing.append("tpm2-pytss (built against libtss2-dev)")
+    if not any(path.is_file() for path in PROVIDERS):
+        missing.append("tpm2-openssl >= 1.3.0 (Debian 13)")
+    return "; ".join(missing)
 
 
 def manufacture(folder: Path, ca: DevelopmentCa, *, serial: str = "sn-0001") -> None:
@@ -161,9 +186,14 @@ def _tool(*argv: str) -> None:
 
 
 class Tap:
-    """Passes everything between a program and a TPM, and counts the commands by name."""
+    """Passes everything between a program and a TPM, and counts the commands by name.
 
-    def __init__(self, tpm: Swtpm) -> None:
+    The command named by `hold` is passed on only after `let_go` is set; `held` says that it has come.
+    """
+
+    def __init__(self, tpm: Swtpm, *, hold: str = "") -> None:
+        self._hold = hold
+        self.held, self.let_go = threading.Event(), threading.Event()
         self.commands: Counter[str] = Counter()
         self._tpm = tpm
         self._listeners: list[socket.socket] = []
@@ -207,6 +237,9 @@ class Tap:
             while data := source.recv(8192):
                 if counted:
                     pending = self._count(pending + data)
+                    if self._hold in self.commands:
+                        self.held.set()
+                        self.let_go.wait(TIMEOUT_S)
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):

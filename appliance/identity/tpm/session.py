@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tpm2_pytss import ESAPI, ESYS_TR, TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE, TSS2_Exception
 
 from appliance.identity.errors import TpmError, TpmMissingError, TpmRefusedError
+from appliance.identity.keystore import NO_TPM
 
 DEFAULT_TCTI = "device:/dev/tpmrm0"
 
@@ -122,5 +123,5 @@ def _missing(name: str, error: Exception) -> TpmMissingError:
     return TpmMissingError(
         f"TPM {name}: does not answer: {error}",
         advice="check that the TPM is on in the firmware's set-up, that this user may open it (group tss),"
-        " and [identity] tcti",
+        f" and [identity] tcti; {NO_TPM}",
     )

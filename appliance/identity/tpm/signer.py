@@ -6,6 +6,7 @@ private half is one short conversation. In TLS it is OpenSSL that talks to the T
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tpm2_pytss import (
+    ESYS_TR,
     TPM2_ALG,
     TPM2_ECC,
     TPM2_RH,
@@ -86,6 +88,34 @@ class TpmKeyStore:
             # Here and not later: from then on OpenSSL has the line to the TPM, and there may be only one.
             self.load(key_path).check()
         provider.enter(wanted, configuration_path)
+
+    def ek_sha256(self) -> bytes:
+        """SHA-256 of the SubjectPublicKeyInfo of the endorsement key that a residency proof is made with: what a
+        collector knows this TPM by.
+
+        Raises:
+            TpmError: the TPM is missing or refuses.
+        """
+        with open_tpm(self.tcti) as tpm, attestation.endorsement_key(tpm, attestation.endorsement(tpm)) as ek:
+            return hashlib.sha256(ek.public.publicArea.to_der()).digest()
+
+    def check_present(self) -> None:
+        """See that the TPM answers.
+
+        Raises:
+            TpmMissingError: it does not.
+        """
+        with open_tpm(self.tcti):
+            pass
+
+    def clear_device(self) -> None:
+        """TPM2_Clear: a new seed for the owner's hierarchy. IDevID and AK, of the endorsement hierarchy, stay.
+
+        Raises:
+            TpmError: the TPM is missing, or a password guards its lockout hierarchy.
+        """
+        with open_tpm(self.tcti) as tpm:
+            tpm.esapi.clear(ESYS_TR.LOCKOUT)
 
     def idevid_request(self, request: x509.CertificateSigningRequestBuilder) -> bytes:
         """A PKCS#10 request in DER for the box's first identity, for its maker's CA.

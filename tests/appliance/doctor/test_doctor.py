@@ -14,7 +14,7 @@ import pytest
 from appliance.cli.main import main
 from appliance.clock import SystemClock
 from appliance.config import Config
-from appliance.config.sections import CaptureSection, CollectorSection, RulesSection, SensorSection
+from appliance.config.sections import CaptureSection, CollectorSection, IdentitySection, RulesSection, SensorSection
 from appliance.doctor import CheckName, Patient, Result, State, examine
 from appliance.doctor.checks import dns
 from appliance.enroll import EnrollmentPlan, enroll
@@ -45,6 +45,7 @@ class Box:
         self.config = Config(
             sensor=SensorSection(state_dir=str(self.state)),
             collector=CollectorSection(urls=(f"https://{collector.address}",), ca_pin=collector.pin, timeout_s=5),
+            identity=IdentitySection(key_store="software"),
             capture=CaptureSection(files=(str(folder / "wire.pcap"),)),
             rules=RulesSection(paths=(str(folder / "my.rules"),)),
         )
@@ -93,7 +94,7 @@ def test_a_healthy_box_has_nothing_that_fails_and_is_left_as_it_was(box: Box) ->
     before = sorted(path for path in box.folder.rglob("*"))
     found = box.doctor()
     states = {check: result.state for check, result in found.items()}
-    skipped = {N.PROXY: State.SKIPPED, N.TOKEN: State.SKIPPED, N.SPOOL: State.SKIPPED}
+    skipped = {N.PROXY: State.SKIPPED, N.TOKEN: State.SKIPPED, N.SPOOL: State.SKIPPED, N.KEY: State.WARNING}
     assert states == {check: skipped.get(check, State.OK) for check in N}, found
     assert sorted(path for path in box.folder.rglob("*")) == before
     assert box.collector.control("SELECT COUNT(*) FROM heartbeats") == [(0,)]
@@ -310,6 +311,23 @@ def test_a_state_folder_that_is_none_is_named(box: Box) -> None:
     assert found[N.DISK].state is State.FAILED
     box.config = replace(box.config, sensor=SensorSection(state_dir=str(box.state / "none")))
     assert "no such folder" in box.doctor()[N.DISK].text
+
+
+def test_a_clock_that_says_what_is_over_is_named_with_what_is_known(box: Box) -> None:
+    box.skew_ns = -SystemClock().wall_ns()
+    result = box.doctor()[N.CLOCK]
+    assert result.state is State.FAILED
+    assert result.text.startswith("the clock says 1970-01-01")
+    assert "set_clock = true" in result.advice
+
+
+def test_without_a_tpm_the_key_fails_by_name_and_nothing_else_is_taken(tmp_path: Path, collector: Collector) -> None:
+    box = Box(tmp_path / "box", collector)
+    box.config = replace(box.config, identity=IdentitySection(tcti="device:/dev/no-such-tpm"))
+    (result,) = [found for check, found in box.doctor().items() if check is N.KEY]
+    assert result.state is State.FAILED
+    assert 'key_store = "software"' in result.advice
+    assert not box.state.joinpath("identity").exists()
 
 
 def written(folder: Path, url: str) -> Path:

@@ -150,6 +150,14 @@ def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:
             assert "vedette-collector token new" in client.get(path).text
 
 
+@pytest.mark.parametrize("production", [True, False])
+def test_every_page_says_whether_keys_in_software_are_taken(tmp_path: Path, production: bool) -> None:
+    Control.create(tmp_path).close()
+    with Visitor(tmp_path, FakeClock(NOW), production=production) as visitor:
+        shown = visitor.get("/sensors").text
+    assert ("keys in hardware only" in shown, ">production</span>" in shown) == (production, production)
+
+
 def test_sensors_without_alerts_lead_to_the_sensors_page(client: Visitor) -> None:
     answer = client.get("/")
     assert "No alerts yet" in answer.text

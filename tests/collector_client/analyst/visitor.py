@@ -33,10 +33,10 @@ class Answer:
 class Visitor:
     """Runs the page while it is open; `with Visitor(...) as visitor: visitor.get("/")`."""
 
-    def __init__(self, directory: Path, clock: Clock, hosts: Iterable[str] = LOOPBACK_HOSTS) -> None:
+    def __init__(self, directory: Path, clock: Clock, hosts: Iterable[str] = LOOPBACK_HOSTS, **more: bool) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        app = create_app(directory, clock, hosts=hosts)
+        app = create_app(directory, clock, hosts=hosts, **more)
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
 

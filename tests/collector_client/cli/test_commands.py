@@ -16,6 +16,7 @@ import pytest
 
 from appliance.wire.session import BatchHeader
 from collector_client.cli import build_parser, main
+from collector_client.config import load_config
 from tests.collector_client.harness import Collector
 from tests.fakes.sensor import FakeSensor, document, event
 
@@ -56,6 +57,20 @@ def test_init_prints_the_pin_and_the_next_step(run: Run, tmp_path: Path) -> None
     assert "CA pin: " in out
     assert "vedette-collector serve" in err
     assert 'listen = "0.0.0.0:443"' in (tmp_path / "c" / "collector.toml").read_text()
+
+
+def test_production_is_said_at_init_and_with_the_sensors_and_marks_keys_in_files(
+    run: Run, tmp_path: Path, collector: Collector, sensor: FakeSensor
+) -> None:
+    _, out, _ = run("init", tmp_path / "p", "--name", "collector.example.net", "--production")
+    assert "production: keys in hardware only" in out
+    assert load_config(tmp_path / "p").collector.production
+    assert "trial: keys in software" in run("sensors", collector.directory)[2]
+    path = collector.directory / "collector.toml"
+    path.write_text(path.read_text().replace("# production = false", "production = true"))
+    _, out, err = run("sensors", collector.directory)
+    assert "mode: production" in err
+    assert "software, refused" in out
 
 
 def test_init_never_overwrites(run: Run, collector: Collector) -> None:
@@ -303,7 +318,7 @@ def test_every_command_has_examples_and_exit_codes() -> None:
             yield parser
 
     leaves = list(walk(build_parser()))
-    assert len(leaves) == 11
+    assert len(leaves) == 12
     for parser in leaves:
         text = parser.format_help()
         assert "examples:\n  vedette-collector" in text

@@ -13,7 +13,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
 
@@ -21,17 +20,16 @@ from tpm2_pytss.tsskey import TSSPrivKey
 
 from appliance.clock import SystemClock
 from appliance.enroll.client import EnrollmentPlan, enroll
-from appliance.enroll.errors import EnrollmentRefusedError
-from appliance.identity import IdentityFolder, TpmRefusedError
-from appliance.identity.tpm import TpmKeyStore, TpmSigner, attestation
+from appliance.enroll.errors import EnrollmentRefusedError, TokenOtherTpmError
+from appliance.identity import IdentityFolder, SoftKeyStore, TpmRefusedError
+from appliance.identity.tpm import TpmKeyStore, attestation
 from appliance.identity.tpm.session import open_tpm
-from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
+from appliance.wire.residency import ResidencyRequest
 from collector_client.attest import Trust, examine, make_credential
 from tests.collector_client.harness import Collector, production
-from tests.fakes.sensor import Answer
 from tests.fakes.swtpm import DevelopmentCa, Swtpm, fresh
+from tests.fakes.swtpm_sensor import RealSensor
 from tests.fakes.tpm_device import TpmDevice
-from tests.fakes.tpm_sensor import TpmSensor
 
 pytestmark = pytest.mark.tpm
 KINDS = ("EK-RSA2048", "EK-HIGH-ECC384")
@@ -63,33 +61,6 @@ def hardened(tmp_path: Path, maker: DevelopmentCa, tpm: Swtpm) -> Iterator[Colle
     (folder / "maker.pem").write_bytes(maker.root_pem + maker.issuer_pem)
     yield made.start()
     made.stop()
-
-
-class RealSensor(TpmSensor):
-    """Speaks to the collector with what a real TPM says."""
-
-    def __init__(self, address: str, signer: TpmSigner) -> None:
-        super().__init__(address, TpmDevice())
-        self.signer = signer
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sensor")])
-        csr = signer.sign_request(x509.CertificateSigningRequestBuilder().subject_name(name))
-        self.said = signer.residency_request(csr)
-
-    def asked(self, token: str, **changed: object) -> ResidencyChallenge:
-        """A challenge, which must come."""
-        answer = self.ask(token, replace(self.said, **changed).encode())  # type: ignore[arg-type]
-        assert answer.status == 200, answer.body
-        return ResidencyChallenge.decode(answer.body)
-
-    def prove(self, token: str, proof: ResidencyProof | bytes) -> Answer:
-        """As the parent; the certificate is not kept, TLS here has no line to the TPM's key."""
-        answer = super().prove(token, proof)
-        self.certificate = None
-        return answer
-
-    def proof(self, token: str) -> ResidencyProof:
-        """An honest answer to a new challenge."""
-        return self.signer.residency_proof(self.asked(token))
 
 
 def real_sensor(collector: Collector, tpm: Swtpm, folder: Path) -> RealSensor:
@@ -246,3 +217,19 @@ def test_attack_a_software_key_beside_a_genuine_tpm(hardened: Collector, tpm: Sw
     fake.activate = lambda *_: secret  # type: ignore[method-assign]
     forged = fake.answer(challenge)
     assert box.prove(token, forged).code == "ATTEST_SIGNATURE"
+
+
+def test_a_token_for_one_tpm_enrolls_the_box_that_told_its_ek_and_no_other(
+    hardened: Collector, tpm: Swtpm, other_tpm: Swtpm, tmp_path: Path
+) -> None:
+    store = TpmKeyStore(tpm.tcti)
+    token = hardened.token(ek_sha256=store.ek_sha256())
+    plan = EnrollmentPlan.parse(urls=[f"https://{hardened.address}"], ca_pin=hardened.pin, token=token)
+    for name, keys in (("other", TpmKeyStore(other_tpm.tcti)), ("soft", SoftKeyStore())):
+        (tmp_path / name).mkdir(mode=0o700)
+        with pytest.raises(TokenOtherTpmError, match="TOKEN_OTHER_TPM"):
+            enroll(plan, IdentityFolder(tmp_path / name, keys), SystemClock())
+        assert f"allowed the TPM with EK {store.ek_sha256().hex()}" in audited(hardened)
+    (tmp_path / "right").mkdir(mode=0o700)
+    done = enroll(plan, IdentityFolder(tmp_path / "right", store), SystemClock())
+    assert done.certificate.assurance == "tpm"

@@ -69,7 +69,7 @@ def test_the_old_key_speaks_until_the_grace_is_over_and_renews_nothing_any_more(
     collector.clock.ahead_ns = HOUR_NS + 10**9
     assert old.send([event(4)]).code == "KEY_SUPERSEDED"
     assert sensor.send([event(5)]).status == 200
-    assert actions(collector)[-2:] == ["supersede key", "renew refused"]
+    assert actions(collector)[-3:] == ["supersede key", "renew refused", "refuse sensor"]
 
 
 def test_a_certificate_that_was_never_used_ends_when_a_later_one_is_issued(collector: Collector) -> None:

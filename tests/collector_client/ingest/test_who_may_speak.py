@@ -126,10 +126,15 @@ def test_production_refuses_keys_in_software_everywhere(tmp_path: Path) -> None:
         again = FakeSensor(strict.address, sensor.key)
         again.ca_pem, again.certificate = sensor.ca_pem, sensor.certificate
         assert again.send([event(1)]).code == "KEY_IN_SOFTWARE"
+        assert again.renew().code == "KEY_IN_SOFTWARE"
         again.disconnect()
         newcomer = strict.box()
         assert newcomer.enroll(strict.token()).code == "KEY_IN_SOFTWARE"
         assert strict.control("SELECT COUNT(*) FROM tokens WHERE used_ns IS NOT NULL") == [(1,)]
+        told = strict.control(
+            "SELECT action, detail FROM audit WHERE detail LIKE '%KEY_IN_SOFTWARE%' ORDER BY audit_id"
+        )
+        assert [action for action, _ in told] == ["refuse enrollment", "refuse enrollment"]
     finally:
         strict.stop()
 

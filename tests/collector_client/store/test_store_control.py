@@ -53,7 +53,7 @@ def test_a_token_works_once_and_only_with_its_secret(control: Control) -> None:
         assert found is not None
         assert (found.state(50), found.state(100), found.tenant) == ("open", "expired", "acme")
         tokens.use(connection, "t1", "s-one", 50)
-        with pytest.raises(ConflictError, match="used or expired"):
+        with pytest.raises(ConflictError, match="used, revoked or expired"):
             tokens.use(connection, "t1", "s-two", 51)
         used = tokens.check(connection, "t1", "secret")
         assert used is not None

@@ -108,6 +108,85 @@ def test_the_tpm_signs_once_for_each_full_handshake_and_for_nothing_else(
         assert (tap.commands["Sign"], tap.commands["Load"]) == (3, 1)
 
 
+RESUMING = """
+import sys, threading
+from pathlib import Path
+from appliance.identity import CollectorUrl, HttpsConnection, IdentityFolder, Resumption, key_store
+from appliance.wire.session import HEARTBEAT_PATH
+folder, tcti, url = sys.argv[1:]
+identity, resumption = IdentityFolder(Path(folder), key_store("tpm", tcti)).load(), Resumption()
+parsed = CollectorUrl.parse(url)
+def ask():
+    context = resumption.context(identity)
+    connection = HttpsConnection(parsed, context=context, timeout_s=30, resumption=resumption)
+    answer = connection.request("POST", HEARTBEAT_PATH, headers={}, body=b"{}", max_answer_bytes=65536)
+    connection.close()
+    return answer.body.decode()
+"""
+
+
+def resuming(identity: IdentityFolder, tcti: str, url: str, what: str) -> str:
+    """What a program prints that has `ask`, by which a heartbeat goes over a connection of its own."""
+    configuration = identity.key_path.with_name("openssl.cnf")
+    provider.write_configuration(configuration)
+    done = subprocess.run(
+        [sys.executable, "-c", RESUMING + what, str(identity.key_path.parent), tcti, url],
+        cwd=ROOT, env={**os.environ, **provider.environment(tcti, configuration)}, check=False,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_one_signature_carries_a_connection_and_all_that_resume_it(
+    tpm: Swtpm, authority: Authority, tmp_path: Path
+) -> None:
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    with FakeCollector(authority, authority.server(tmp_path)) as collector, Tap(tpm) as tap:
+        collector.heartbeat_refusals.extend(heard() for _ in range(6))
+        said = resuming(identity, tap.tcti, collector.url, "for _ in range(6): print(ask())")
+        assert said.count("heard") == 6
+        assert (collector.connections, collector.resumed) == (6, 5)
+        assert (tap.commands["Sign"], tap.commands["Load"]) == (1, 1)
+
+
+def test_a_tpm_that_is_slow_to_sign_holds_up_the_thread_of_the_handshake_and_no_other(
+    tpm: Swtpm, authority: Authority, tmp_path: Path
+) -> None:
+    """The signature is let through only when the other thread has done its work; a held interpreter would never end."""
+    identity = enrolled(tmp_path / "identity", tpm.tcti, authority)
+    what = """
+uplink = threading.Thread(target=lambda: print(ask()))
+uplink.start()
+worked = 0
+while sys.stdin.buffer.raw.read(1) == b"?":
+    worked += sum(1 for _ in range(10_000))
+    print("worked", worked, flush=True)
+uplink.join()
+"""
+    configuration = identity.key_path.with_name("openssl.cnf")
+    provider.write_configuration(configuration)
+    with FakeCollector(authority, authority.server(tmp_path)) as collector, Tap(tpm, hold="Sign") as tap:
+        collector.heartbeat_refusals.append(heard())
+        process = subprocess.Popen(
+            [sys.executable, "-c", RESUMING + what, str(identity.key_path.parent), tap.tcti, collector.url],
+            cwd=ROOT, env={**os.environ, **provider.environment(tap.tcti, configuration)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with process:
+            assert process.stdin
+            assert process.stdout
+            assert tap.held.wait(60)
+            for asked in (1, 2):
+                process.stdin.write("?")
+                process.stdin.flush()
+                assert process.stdout.readline() == f"worked {asked * 10_000}\n"
+            assert collector.connections == 0
+            tap.let_go.set()
+            said, _ = process.communicate(timeout=60)
+        assert "heard" in said
+
+
 def test_another_tpm_does_not_speak_for_the_sensor(
     tpm: Swtpm, other_tpm: Swtpm, authority: Authority, tmp_path: Path
 ) -> None:
