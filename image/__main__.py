@@ -60,7 +60,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("keys", help="make a set of development keys, if there is none")
     made = commands.add_parser("build", help="make the image")
     made.add_argument("--no-download", action="store_true", help="leave the compressed form out")
-    commands.add_parser("check", help="make it twice and compare root, hash tree, initrd and unsigned kernel file")
+    twice = commands.add_parser(
+        "check", help="make it twice and compare root, hash tree, initrd and unsigned kernel file"
+    )
+    twice.add_argument("--fresh-base", action="store_true", help="also make the base tree anew for the second")
     boot = commands.add_parser(
         "boot", help="boot the image in a virtual machine with Secure Boot and a TPM, until it is healthy"
     )
@@ -115,7 +118,7 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
         tell(f"made: {out}")
         return 0
     if args.command == "check":
-        differing = check(cache, plan, tell)
+        differing = check(cache, plan, tell, fresh_base=args.fresh_base)
         for name, (first, second) in differing.items():
             tell(f"differs: {name}: {first} {second}")
         if not differing:

@@ -13,7 +13,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from image import base, mirror, root, tools, wheels
@@ -174,7 +174,7 @@ def write_manifest(out: Path, parts: dict[str, str]) -> None:
     (out / "SHA256SUMS").write_text("".join(f"{sha256(out / n)}  {n}\n" for n in names), encoding="ascii")
 
 
-def check(cache: Cache, plan: Plan, tell: Tell) -> dict[str, tuple[str, str]]:
+def check(cache: Cache, plan: Plan, tell: Tell, *, fresh_base: bool = False) -> dict[str, tuple[str, str]]:
     """Build twice; returns the parts that differ, with both sums.
 
     Raises:
@@ -184,12 +184,11 @@ def check(cache: Cache, plan: Plan, tell: Tell) -> dict[str, tuple[str, str]]:
     for turn in ("first", "second"):
         tell(f"{turn} build")
         target = plan.target.with_name(f"{plan.target.name}-{turn}")
-        made.append(build(cache, Plan(**{**_fields(plan), "target": target, "compress": False}), tell))
+        made.append(build(cache, replace(plan, target=target, compress=False), tell))
+        if fresh_base:
+            # What is compared then is also Debian's own making of a tree; the packages come from the cache.
+            cache.base(base.base_fingerprint(mirror.configured(), plan.architecture)).unlink()
     first, second = made
     if first.keys() != second.keys():
         raise InputError("the two builds have different parts")
     return {name: (first[name], second[name]) for name in first if first[name] != second[name]}
-
-
-def _fields(plan: Plan) -> dict[str, object]:
-    return {name: getattr(plan, name) for name in plan.__dataclass_fields__}

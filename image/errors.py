@@ -1,6 +1,7 @@
 """What can go wrong with an image, by whose fault.
 
-Rules of this file: names and exit codes only. A message carries what came and what was allowed; `advice` says what to do.
+Rules of this file: names and exit codes only. A message carries what came and what was allowed; `advice` says what to
+do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The keys of an image: Secure Boot's PK, KEK and db, and the key of the TPM policy that opens /var.
 
-Rules of this file: development keys are made once, outside the tree, and say in their names that they are worth nothing;
-a release is signed with keys that stay where they were made. Nothing here signs.
+Rules of this file: development keys are made once, outside the tree, and say in their names that they are worth
+nothing; a release is signed with keys that stay where they were made. Nothing here signs.
 """
 
 from __future__ import annotations

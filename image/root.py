@@ -32,17 +32,20 @@ fs/lockd fs/reiserfs fs/9p fs/coda fs/hfs fs/hfsplus fs/udf fs/nilfs2 fs/ufs fs/
 
 # Made at run time, by package managers, or for people who are not there.
 _CONTENTS = """
-boot var/cache var/log var/lib/apt var/lib/dpkg/info var/lib/systemd var/backups usr/share/locale usr/share/info usr/share/man
-usr/share/bash-completion usr/share/zsh usr/share/lintian usr/share/bug usr/share/initramfs-tools usr/share/pixmaps
-etc/initramfs-tools etc/apt etc/cron.d etc/cron.daily etc/init.d etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d
-etc/rc6.d etc/rcS.d usr/lib/apt
+boot var/cache var/log var/lib/apt var/lib/dpkg/info var/lib/systemd var/backups usr/share/locale usr/share/info
+usr/share/man usr/share/bash-completion usr/share/zsh usr/share/lintian usr/share/bug usr/share/initramfs-tools usr/share/pixmaps
+etc/initramfs-tools etc/apt etc/cron.d etc/cron.daily etc/init.d etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d
+etc/rc5.d etc/rc6.d etc/rcS.d usr/lib/apt
 """.split()
 _FILES = """
-etc/.pwd.lock etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- etc/resolv.conf etc/motd
+etc/resolv.conf etc/motd var/lib/dpkg/status-old
 etc/ld.so.cache.old var/lib/dbus/machine-id initrd.img initrd.img.old vmlinuz vmlinuz.old
 usr/bin/apt usr/bin/apt-get usr/bin/apt-cache usr/bin/apt-cdrom usr/bin/apt-config usr/bin/apt-key usr/bin/apt-mark
 usr/lib/systemd/system/debug-shell.service
 """.split()
+
+# Copies that the programs which change accounts leave behind, with the day in them.
+_BACKUPS = "etc/.pwd.lock etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid-".split()
 
 # A login prompt, sysv scripts, ssh over vsock, containers: nothing of a sensor begins by itself in these ways.
 _GENERATORS = """
@@ -157,6 +160,8 @@ def enable_units(tools: Tools, tree: Path) -> None:
 
 def lock_accounts(tree: Path) -> None:
     """Nobody logs in: every password is locked, every shell is nologin."""
+    for name in _BACKUPS:
+        (tree / name).unlink(missing_ok=True)
     shadow = tree / "etc/shadow"
     lines = [line.split(":") for line in shadow.read_text(encoding="utf-8").splitlines()]
     # The third field is the day of the last change: the day of the build, otherwise.
@@ -172,16 +177,12 @@ def compile_python(tools: Tools, tree: Path) -> None:
     Raises:
         StepError: a module does not compile.
     """
-    folders = [
-        tree / "usr/lib/python3.13",
-        tree / "usr/lib/python3/dist-packages",
-        tree / PYTHON_FOLDER,
-        tree / "usr/lib/vedette",
-    ]
+    modules = ("usr/lib/python3.13", "usr/lib/python3/dist-packages", PYTHON_FOLDER)
     # Bytecode is the same on every machine: the tools tree's Python is of the image's version.
     tools.run(
         *("python3", "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"),
-        *("-s", tree, "-p", "/", *folders),
+        *("-s", tree, "-p", "/"),
+        *(tree / name for name in modules),
         environment={"PYTHONHASHSEED": "0"},
     )
 

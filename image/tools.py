@@ -59,7 +59,7 @@ class Tools:
         inside = ["sh", "-c", _ENTER, "tools", cache.tools, cache.folder, TREE, folder or cache.folder, *argv]
         return ["unshare", "--mount", "--propagation", "private", "--", *map(str, inside)]
 
-    def environment(self, extra: Mapping[str, str] = {}) -> dict[str, str]:  # noqa: B006 - never written to
+    def environment(self, extra: Mapping[str, str] = {}) -> dict[str, str]:
         """What a program inside finds in its environment; temporary files go to the cache, as some are large."""
         scratch = self.cache.folder / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class Tools:
         self,
         *argv: str | Path,
         folder: Path | None = None,
-        environment: Mapping[str, str] = {},  # noqa: B006 - never written to
+        environment: Mapping[str, str] = {},
         stdin: bytes | None = None,
     ) -> str:
         """Run a program to its end; returns its standard output.

@@ -1,7 +1,7 @@
 """Our own distributions as wheels: `vedette` from this tree, `vedette-engine` built for the image's machine.
 
-Rules of this file: the pure wheel is built from a clean copy, so that neither stale build folders nor the collector's side
-come along; the engine is built again only when its sources have changed.
+Rules of this file: the pure wheel is built from a clean copy, so that neither stale build folders nor the collector's
+side come along; the engine is built again only when its sources have changed.
 """
 
 from __future__ import annotations
