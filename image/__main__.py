@@ -64,10 +64,11 @@ def build_parser() -> argparse.ArgumentParser:
         "check", help="make it twice and compare root, hash tree, initrd and unsigned kernel file"
     )
     twice.add_argument("--fresh-base", action="store_true", help="also make the base tree anew for the second")
-    boot = commands.add_parser(
-        "boot", help="boot the image in a virtual machine with Secure Boot and a TPM, until it is healthy"
-    )
-    boot.add_argument("--timeout", metavar="S", type=float, default=600, help="longest wait, seconds (default: 600)")
+    for name, drill in drills.DRILLS.items():
+        made = commands.add_parser(name, help=(drill.__doc__ or "").partition("\n")[0])
+        made.add_argument(
+            "--timeout", metavar="S", type=float, default=600, help="longest wait for a stage (default: 600)"
+        )
     return parser
 
 
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
             f"an image for {args.arch} on {host_architecture()} came; only this machine's own is tried here"
         )
     inside = tools.ready(cache, mirror.configured(), args.arch)
-    drills.boot(inside, keys, plan, tell, timeout_s=args.timeout)
+    drills.DRILLS[args.command](drills.Bench(inside, keys, plan, tell, args.timeout))
     return 0
 
 

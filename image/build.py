@@ -23,7 +23,6 @@ from image.errors import InputError, StepError
 from image.initrd import make_initrd
 from image.keys import Keys
 from image.layout import DOWNLOAD_LIMIT_BYTES, IMAGE_ID, MIB, command_line
-from image.sbom import make_sbom
 from image.uki import make_uki, sign
 from image.verity import make_slot
 
@@ -118,10 +117,7 @@ def _assemble(
             command_line=command_line(slot.root_hash, drill=plan.drill),
             epoch=epoch,
         )
-    with step(tell, "bill of materials"):
-        make_sbom(
-            made.packages, made_wheels, out / f"{IMAGE_ID}_{plan.version}.cdx.json", version=plan.version, epoch=epoch
-        )
+    shutil.copyfile(tree / root.BILL, out / f"{IMAGE_ID}_{plan.version}.cdx.json")
     with step(tell, "signatures"):
         loader = work / "loader.efi"
         sign(inside, plan.keys, tree / "usr/lib/systemd/boot/efi" / LOADERS[plan.architecture][0], loader)

@@ -1,70 +1,167 @@
-"""What a machine with the image must do: each drill is one function that raises when it does not.
+"""What a box with the image must do: each drill is one function that raises when it does not.
 
-Rules of this file: a drill tells its stages with their times; it asserts on what the console says, never on times.
+Rules of this file: a drill tells its stages with their times; it asserts on what the console, the collector and the
+stick say, never on times.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from image import swtpm
 from image.build import Plan
-from image.errors import InputError
+from image.cache import TREE
+from image.errors import DrillError, InputError
+from image.fat import make_fat, read_file
+from image.frames import Cable, frames, management_arguments
 from image.keys import Keys
 from image.layout import IMAGE_ID, MIB
 from image.machine import Machine, processor_s
+from image.provider import Provider
 from image.tools import Tools
 
 Tell = Callable[[str], None]
 
 DISK_MIB = 3072
+# Recorded traffic with an alert whatever the home network is.
+TRAFFIC = TREE / "tests" / "traffic" / "pcaps"
 _GIVEN_UP = r"VEDETTE (unhealthy|emergency.*restarting)|No bootable option|Kernel panic"
 
 
-def boot(tools: Tools, keys: Keys, plan: Plan, tell: Tell, *, timeout_s: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every drill needs."""
+
+    tools: Tools
+    keys: Keys
+    plan: Plan
+    tell: Tell
+    timeout_s: float
+
+    def machine(self, name: str) -> Machine:
+        """A new box, still without a disk.
+
+        Raises:
+            StepError: its TPM or its firmware could not be made.
+        """
+        machine = Machine(self.tools, self.tools.cache.folder / "machines" / name)
+        machine.prepare(self.keys)
+        return machine
+
+    @property
+    def image(self) -> Path:
+        """The disk image that was made.
+
+        Raises:
+            InputError: it was not.
+        """
+        path = self.plan.target / f"{IMAGE_ID}_{self.plan.version}.raw"
+        if not path.is_file():
+            raise InputError(f"{path} is missing", advice="Make it: make image")
+        return path
+
+    def stage(self, machine: Machine, name: str, *patterns: str, refused: str = _GIVEN_UP) -> str:
+        """Wait for a line of the console and tell when it came; returns it.
+
+        Raises:
+            DrillError: it did not come.
+        """
+        match = machine.wait_for(*patterns, timeout_s=self.timeout_s, refused=refused)
+        self.tell(f"{machine.elapsed_s():7.1f} s  {name}")
+        return match.string
+
+
+def boot(bench: Bench) -> None:
     """First boot of a disk with the image: Secure Boot, verified root, /var made and sealed, healthy.
 
     Raises:
         DrillError: it did not get there.
     """
-    machine = Machine(tools, tools.cache.folder / "machines" / "boot")
-    machine.prepare(keys)
-    machine.disks = (internal_disk(image_of(plan), machine.folder / "disk.raw"),)
-    run_to_healthy(machine, tell, timeout_s=timeout_s)
+    machine = bench.machine("boot")
+    machine.disks = (internal_disk(bench.image, machine.folder / "disk.raw"),)
+    before_s = processor_s()
+    machine.start()
+    try:
+        to_healthy(bench, machine)
+    finally:
+        machine.stop()
+    bench.tell(f"{processor_s() - before_s:7.1f} s of processor time")
 
 
-def run_to_healthy(machine: Machine, tell: Tell, *, timeout_s: float) -> None:
-    """Power on, wait for the health check's word, power off.
+def to_healthy(bench: Bench, machine: Machine) -> None:
+    """From power-on to the health check's word.
 
     Raises:
         DrillError: it did not come.
     """
-    before_s = processor_s()
-    machine.start()
-    try:
-        for name, pattern in (
-            ("firmware starts the boot loader", r"BdsDxe: starting Boot"),
-            ("interfaces named", r"VEDETTE interface"),
-            ("healthy", r"VEDETTE healthy (?P<what>.*)"),
-        ):
-            match = machine.wait_for(pattern, timeout_s=timeout_s, refused=_GIVEN_UP)
-            tell(f"{machine.elapsed_s():7.1f} s  {name} {match.groupdict().get('what', '')}".rstrip())
-    finally:
-        machine.stop()
-    tell(f"{processor_s() - before_s:7.1f} s of processor time")
+    bench.stage(machine, "firmware starts the boot loader", r"BdsDxe: starting Boot")
+    bench.stage(machine, "interfaces named", r"VEDETTE interface mgmt0")
+    line = bench.stage(machine, "healthy", r"VEDETTE healthy")
+    bench.tell(f"           {line.partition('VEDETTE ')[2]}")
 
 
-def image_of(plan: Plan) -> Path:
-    """The disk image that was made.
+def enroll(bench: Bench) -> None:
+    """A box with the image on its disk and a stick with settings only: from power-on to an alert at the collector.
 
     Raises:
-        InputError: it was not.
+        DrillError: it did not get there.
     """
-    path = plan.target / f"{IMAGE_ID}_{plan.version}.raw"
-    if not path.is_file():
-        raise InputError(f"{path} is missing", advice="Make it: make image")
-    return path
+    machine = bench.machine("enroll")
+    machine.disks = (internal_disk(bench.image, machine.folder / "disk.raw"),)
+    provider, cable = Provider(machine.folder / "provider", swtpm.roots(machine.maker)), Cable()
+    machine.network = (*management_arguments(), *cable.arguments())
+    provider.start()
+    try:
+        setup = provider.write_setup_file(machine.folder / "stick-files")
+        machine.stick = machine.folder / "stick.fat"
+        make_fat(bench.tools, machine.stick, [setup])
+        machine.start()
+        to_healthy(bench, machine)
+        to_alert(bench, machine, provider, cable)
+        if "[used]" not in read_file(bench.tools, machine.stick, setup.name):
+            raise DrillError("the token on the stick was not wiped")
+        bench.tell("           the token on the stick is wiped")
+    finally:
+        machine.stop()
+        provider.stop()
+        cable.close()
+
+
+def to_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable) -> None:
+    """From a healthy box to recorded traffic's alert in the collector's store.
+
+    Raises:
+        DrillError: it did not come.
+    """
+    bench.stage(machine, "enrolled", r"VEDETTE setup: set up as")
+
+    def on_time() -> bool:
+        machine.read_on()
+        return any(sensor["state"] == "on time" for sensor in provider.sensors())
+
+    provider.wait("a sensor is on time", on_time, timeout_s=bench.timeout_s)
+    (sensor,) = provider.sensors()
+    if sensor["assurance"] != "tpm":
+        raise DrillError(f"the collector says of the sensor's key {sensor['assurance']!r}, 'tpm' was allowed")
+    bench.tell(f"{machine.elapsed_s():7.1f} s  on time at the collector, assurance {sensor['assurance']}")
+    sent = 0
+    for path in sorted(TRAFFIC.glob("*.pcap")):
+        for frame in frames(path.read_bytes()):
+            cable.send(frame)
+            sent += 1
+    bench.tell(f"{machine.elapsed_s():7.1f} s  {sent} frames of recorded traffic on the tap")
+
+    def arrived() -> bool:
+        machine.read_on()
+        return bool(provider.alerts())
+
+    provider.wait("an alert is in the store", arrived, timeout_s=bench.timeout_s)
+    bench.tell(
+        f"{machine.elapsed_s():7.1f} s  first alert at the collector: {provider.alerts()[0].get('signature', '')}"
+    )
 
 
 def internal_disk(image: Path, target: Path) -> Path:
@@ -73,3 +170,6 @@ def internal_disk(image: Path, target: Path) -> Path:
     with target.open("r+b") as file:
         file.truncate(DISK_MIB * MIB)
     return target
+
+
+DRILLS: dict[str, Callable[[Bench], None]] = {"boot": boot, "enroll": enroll}

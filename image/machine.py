@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image.errors import DrillError
+from image.frames import management_arguments
 from image.keys import OWNER_GUID, Keys
+from image.swtpm import manufacture
 from image.tools import Tools
 
 FIRMWARE = Path("usr/share/OVMF")
@@ -57,6 +59,7 @@ class Machine:
     _tpm: subprocess.Popen[bytes] | None = None
     _rest: bytes = b""
     _start_s: float = 0.0
+    _forgotten: int = 0
 
     def prepare(self, keys: Keys) -> None:
         """A new machine: empty TPM, and firmware that knows our keys.
@@ -83,15 +86,17 @@ class Machine:
         Raises:
             StepError: swtpm_setup failed.
         """
-        state = self.folder / "tpm"
-        shutil.rmtree(state)
-        state.mkdir()
-        # One bank: the firmware measures the kernel file once for each.
-        self.tools.run("swtpm_setup", "--tpm2", "--tpmstate", state, "--pcr-banks", "sha256", "--createek")
+        manufacture(self.tools, self.folder / "tpm", self.maker)
+
+    @property
+    def maker(self) -> Path:
+        """The folder of those who make the TPMs of all drills."""
+        return self.folder.parent / "tpm-maker"
 
     def start(self) -> None:
         """Power on."""
         self.lines.clear()
+        self._forgotten = 0
         self._rest = b""
         self._start_tpm()
         argv = self.tools.command(["qemu-system-x86_64", *self._arguments()], folder=self.folder)
@@ -106,7 +111,7 @@ class Machine:
         )
 
     def wait_for(self, *patterns: str, timeout_s: float, refused: str = r"(?!)") -> re.Match[str]:
-        """The first line from now on that matches one of the regular expressions.
+        """The first line that matches one of the regular expressions, since power-on or the last `forget`.
 
         Raises:
             DrillError: the machine ended, said what was `refused`, or said nothing of the kind in time.
@@ -114,17 +119,32 @@ class Machine:
         wanted = [re.compile(pattern) for pattern in patterns]
         unwanted = re.compile(refused)
         until_s = time.monotonic() + timeout_s
-        while (left_s := until_s - time.monotonic()) > 0:
-            for line in self._read(left_s):
-                if unwanted.search(line.text):
+        position = self._forgotten
+        while True:
+            while position < len(self.lines):
+                text = self.lines[position].text
+                position += 1
+                if unwanted.search(text):
                     self._linger()
-                    raise DrillError(f"the console said: {line.text}\n{self.said()}")
+                    raise DrillError(f"the console said: {text}\n{self.said()}")
                 for pattern in wanted:
-                    if match := pattern.search(line.text):
+                    if match := pattern.search(text):
                         return match
             if self.ended:
                 raise DrillError(f"the machine ended before it said {' or '.join(patterns)}\n{self.said()}")
-        raise DrillError(f"nothing like {' or '.join(patterns)} came within {timeout_s:.0f} s\n{self.said()}")
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise DrillError(f"nothing like {' or '.join(patterns)} in {timeout_s:.0f} s\n{self.said()}")
+            self._read(left_s)
+
+    def forget(self) -> None:
+        """What was said until now is of an earlier boot."""
+        self._forgotten = len(self.lines)
+
+    def read_on(self) -> None:
+        """Take in what the console has said meanwhile, without waiting."""
+        while self._read(0.0):
+            continue
 
     def _linger(self) -> None:
         """What a machine says right after a fault is the reason for it."""
@@ -234,20 +254,11 @@ class Machine:
 
 
 def unplugged() -> tuple[str, ...]:
-    """Two cards whose cables lead nowhere."""
+    """A capture card whose cable leads nowhere, and a management card that finds no collector."""
     return (
-        *(
-            "-netdev",
-            "user,id=management,restrict=on",
-            "-device",
-            "virtio-net-pci,netdev=management,mac=52:54:00:00:00:01,romfile=",
-        ),
-        *(
-            "-netdev",
-            "hubport,id=capture,hubid=0",
-            "-device",
-            "virtio-net-pci,netdev=capture,mac=52:54:00:00:00:02,romfile=",
-        ),
+        *management_arguments(),
+        *("-netdev", "hubport,id=capture,hubid=0"),
+        *("-device", "virtio-net-pci,netdev=capture,mac=52:54:00:00:00:02,romfile="),
     )
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from image import wheels
 from image.errors import StepError
 from image.layout import IMAGE_ID
-from image.sbom import Package, parse_status
+from image.sbom import make_sbom, parse_status
 from image.tools import Tools
 
 OVERLAY = Path(__file__).with_name("overlay")
 PYTHON_FOLDER = "usr/lib/vedette/python"
+BILL = "usr/share/vedette/bill.cdx.json"
 
 # Drivers and file systems that no sensor has, below /usr/lib/modules/VERSION/kernel.
 _MODULES = """
@@ -32,14 +33,12 @@ fs/lockd fs/reiserfs fs/9p fs/coda fs/hfs fs/hfsplus fs/udf fs/nilfs2 fs/ufs fs/
 
 # Made at run time, by package managers, or for people who are not there.
 _CONTENTS = """
-boot var/cache var/log var/lib/apt var/lib/dpkg/info var/lib/systemd var/backups usr/share/locale usr/share/info
-usr/share/man usr/share/bash-completion usr/share/zsh usr/share/lintian usr/share/bug usr/share/initramfs-tools usr/share/pixmaps
-etc/initramfs-tools etc/apt etc/cron.d etc/cron.daily etc/init.d etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d
-etc/rc5.d etc/rc6.d etc/rcS.d usr/lib/apt
+boot var usr/share/locale usr/share/info usr/share/man usr/share/bash-completion usr/share/zsh usr/share/lintian
+usr/share/bug usr/share/initramfs-tools usr/share/pixmaps etc/initramfs-tools etc/apt etc/cron.d etc/cron.daily
+etc/init.d etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d etc/rc6.d etc/rcS.d usr/lib/apt
 """.split()
 _FILES = """
-etc/resolv.conf etc/motd var/lib/dpkg/status-old
-etc/ld.so.cache.old var/lib/dbus/machine-id initrd.img initrd.img.old vmlinuz vmlinuz.old
+etc/resolv.conf etc/motd etc/ld.so.cache.old initrd.img initrd.img.old vmlinuz vmlinuz.old
 usr/bin/apt usr/bin/apt-get usr/bin/apt-cache usr/bin/apt-cdrom usr/bin/apt-config usr/bin/apt-key usr/bin/apt-mark
 usr/lib/systemd/system/debug-shell.service
 """.split()
@@ -63,7 +62,6 @@ class Made:
     """The kernel's."""
 
     kernel: Path
-    packages: Sequence[Package]
 
 
 def make_root(
@@ -95,6 +93,8 @@ def make_root(
     cut_down(target, kernel)
     tools.run("depmod", "--basedir", target, kernel)
     tools.run("systemd-sysusers", f"--root={target}")
+    # What is in the image is also in the image: support and scanners read it there.
+    make_sbom(packages, made_wheels, target / BILL, version=version, epoch=epoch)
     enable_units(tools, target)
     lock_accounts(target)
     compile_python(tools, target)
@@ -102,7 +102,7 @@ def make_root(
     # systemd takes this file's time as the earliest that can be now: a box without a clock starts there.
     (target / "usr/lib/clock-epoch").touch()
     set_times(target, epoch)
-    return Made(kernel, Path(vmlinuz), packages)
+    return Made(kernel, Path(vmlinuz))
 
 
 def only_kernel(tree: Path) -> str:

@@ -94,5 +94,6 @@ def bill(packages: Iterable[Package], wheels: Sequence[dict[str, Any]], *, versi
 
 def make_sbom(packages: Sequence[Package], wheels: Sequence[Path], target: Path, *, version: str, epoch: int) -> None:
     """Write the bill."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     document = bill(packages, [wheel_component(wheel) for wheel in wheels], version=version, epoch=epoch)
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
