@@ -83,6 +83,29 @@ wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python
 	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
 	@ls -1 dist
 
+# The image is made by a Python that has pip, setuptools and maturin: the tree's own, or another by PY=.
+IMAGE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+
+.PHONY: image-keys
+image-keys: $(IMAGE_PY) ## Development keys for Secure Boot and the TPM policy, once, outside the tree (as root)
+	@$(PY) -m image $(ARGS) keys
+
+.PHONY: image
+image: $(IMAGE_PY) image-keys ## The box's disk image in dist/image, with bill of materials and sums (as root)
+	@$(PY) -m image $(ARGS) build
+
+.PHONY: image-check
+image-check: $(IMAGE_PY) image-keys ## Make the image twice and compare: root, hash tree, initrd, unsigned kernel file
+	@$(PY) -m image $(ARGS) check
+
+.PHONY: image-boot
+image-boot: $(IMAGE_PY) ## Boot the image in a virtual machine with Secure Boot and a TPM, until it is healthy
+	@$(PY) -m image $(ARGS) boot
+
+.PHONY: image-test
+image-test: $(IMAGE_PY) ## All drills: stick, install, enroll, alert, watchdog, update, fall-back, tampering
+	@$(PY) -m image $(ARGS) drills
+
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree
 	@rm -rf $(VENV) $(NATIVE)/target $(NATIVE)/py/python/vedette_engine/*.so build dist *.egg-info demo-data

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from image import base, mirror, root, tools, wheels
@@ -23,6 +24,7 @@ from image.errors import InputError, StepError
 from image.initrd import make_initrd
 from image.keys import Keys
 from image.layout import DOWNLOAD_LIMIT_BYTES, IMAGE_ID, MIB, command_line
+from image.stick import INSTALL, make_stick
 from image.uki import make_uki, sign
 from image.verity import make_slot
 
@@ -106,22 +108,25 @@ def _assemble(
     slot = files.slot
     with step(tell, "kernel file"):
         unsigned = work / "unsigned.efi"
-        make_uki(
+        make = partial(
+            make_uki,
             inside,
             plan.keys,
-            unsigned,
             kernel=made.kernel,
             kernel_version=made.version,
             initrd=initrd,
             os_release=tree / "usr/lib/os-release",
-            command_line=command_line(slot.root_hash, drill=plan.drill),
             epoch=epoch,
         )
+        words = command_line(slot.root_hash, drill=plan.drill)
+        make(unsigned, command_line=words)
+        make(work / "install.efi", command_line=f"{words} {INSTALL}", policy=False)
     shutil.copyfile(tree / root.BILL, out / f"{IMAGE_ID}_{plan.version}.cdx.json")
     with step(tell, "signatures"):
         loader = work / "loader.efi"
         sign(inside, plan.keys, tree / "usr/lib/systemd/boot/efi" / LOADERS[plan.architecture][0], loader)
         sign(inside, plan.keys, unsigned, out / slot.uki_file)
+        sign(inside, plan.keys, work / "install.efi", work / "install-signed.efi")
     with step(tell, "disk"):
         make_esp(
             work / "esp",
@@ -133,18 +138,34 @@ def _assemble(
         )
         disk = out / f"{IMAGE_ID}_{plan.version}.raw"
         make_disk(inside, work / "esp", files, work, disk, architecture=plan.architecture, epoch=epoch)
+    with step(tell, "stick"):
+        stick = out / f"{IMAGE_ID}-install_{plan.version}.raw"
+        make_stick(
+            inside,
+            plan.keys,
+            work / "esp",
+            files,
+            work,
+            stick,
+            loader=loader,
+            uki=work / "install-signed.efi",
+            uki_name=f"install_{plan.version}.efi",
+            architecture=plan.architecture,
+            epoch=epoch,
+        )
     parts = {
         "root": sha256(files.root),
         "verity": sha256(files.verity),
         "initrd": sha256(initrd),
         "unsigned kernel file": sha256(unsigned),
+        "unsigned installer": sha256(work / "install.efi"),
         "root hash": slot.root_hash,
     }
     for path in (files.root, files.verity, initrd, unsigned):
         path.rename(out / path.name)
     if plan.compress:
         with step(tell, "download"):
-            compress(inside, disk, tell)
+            compress(inside, stick, tell)
     write_manifest(out, parts)
     return parts
 

@@ -42,18 +42,15 @@ def make_disk(
     """
     definitions, kind = work / "disk.repart", ROOT_TYPES[architecture]
     definitions.mkdir()
-    (definitions / "00-esp.conf").write_text(
-        f"[Partition]\nType=esp\nFormat=vfat\nLabel=ESP\nCopyFiles=/:/\n{_size(ESP_MIB)}", encoding="ascii"
+    names = slot.slot
+    partition_file(definitions / "00-esp.conf", ESP_MIB, "Type=esp", "Format=vfat", "Label=ESP", "CopyFiles=/:/")
+    partition_file(
+        *(definitions / "10-root-verity.conf", VERITY_MIB, f"Type={kind}-verity", f"Label={names.verity_label}"),
+        *(f"UUID={names.verity_uuid}", f"CopyBlocks={slot.verity}", "ReadOnly=yes"),
     )
-    (definitions / "10-root-verity.conf").write_text(
-        f"[Partition]\nType={kind}-verity\nLabel={slot.slot.verity_label}\nUUID={slot.slot.verity_uuid}\n"
-        f"CopyBlocks={slot.verity}\nReadOnly=yes\n{_size(VERITY_MIB)}",
-        encoding="ascii",
-    )
-    (definitions / "11-root.conf").write_text(
-        f"[Partition]\nType={kind}\nLabel={slot.slot.root_label}\nUUID={slot.slot.root_uuid}\n"
-        f"CopyBlocks={slot.root}\nReadOnly=yes\n{_size(ROOT_MIB)}",
-        encoding="ascii",
+    partition_file(
+        *(definitions / "11-root.conf", ROOT_MIB, f"Type={kind}", f"Label={names.root_label}"),
+        *(f"UUID={names.root_uuid}", f"CopyBlocks={slot.root}", "ReadOnly=yes"),
     )
     target.unlink(missing_ok=True)
     tools.run(
@@ -63,5 +60,7 @@ def make_disk(
     )
 
 
-def _size(mib: int) -> str:
-    return f"SizeMinBytes={mib}M\nSizeMaxBytes={mib}M\n"
+def partition_file(path: Path, mib: int, *lines: str) -> None:
+    """Write a repart.d(5) file; 0 MiB: as large as what is copied into it."""
+    size = [f"SizeMinBytes={mib}M", f"SizeMaxBytes={mib}M"] if mib else []
+    path.write_text("\n".join(["[Partition]", *lines, *size]) + "\n", encoding="ascii")

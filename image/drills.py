@@ -15,7 +15,7 @@ from image import swtpm
 from image.build import Plan
 from image.cache import TREE
 from image.errors import DrillError, InputError
-from image.fat import make_fat, read_file
+from image.fat import LABEL, add_file, make_fat, partition_offset, read_file
 from image.frames import Cable, frames, management_arguments
 from image.keys import Keys
 from image.layout import IMAGE_ID, MIB
@@ -25,7 +25,7 @@ from image.tools import Tools
 
 Tell = Callable[[str], None]
 
-DISK_MIB = 3072
+DISK_MIB = 4096
 # Recorded traffic with an alert whatever the home network is.
 TRAFFIC = TREE / "tests" / "traffic" / "pcaps"
 _GIVEN_UP = r"VEDETTE (unhealthy|emergency.*restarting)|No bootable option|Kernel panic"
@@ -41,13 +41,13 @@ class Bench:
     tell: Tell
     timeout_s: float
 
-    def machine(self, name: str) -> Machine:
+    def machine(self, name: str, *, setup_mode: bool = False) -> Machine:
         """A new box, still without a disk.
 
         Raises:
             StepError: its TPM or its firmware could not be made.
         """
-        machine = Machine(self.tools, self.tools.cache.folder / "machines" / name)
+        machine = Machine(self.tools, self.tools.cache.folder / "machines" / name, setup_mode=setup_mode)
         machine.prepare(self.keys)
         return machine
 
@@ -58,7 +58,19 @@ class Bench:
         Raises:
             InputError: it was not.
         """
-        path = self.plan.target / f"{IMAGE_ID}_{self.plan.version}.raw"
+        return self._made(IMAGE_ID)
+
+    @property
+    def stick(self) -> Path:
+        """The stick that was made.
+
+        Raises:
+            InputError: it was not.
+        """
+        return self._made(f"{IMAGE_ID}-install")
+
+    def _made(self, name: str) -> Path:
+        path = self.plan.target / f"{name}_{self.plan.version}.raw"
         if not path.is_file():
             raise InputError(f"{path} is missing", advice="Make it: make image")
         return path
@@ -164,6 +176,47 @@ def to_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable) -
     )
 
 
+def install(bench: Bench) -> None:
+    """A blank box and a stick: keys enrolled, installed, started from its disk, enrolled, first alert; nothing is typed.
+
+    Raises:
+        DrillError: it did not get there.
+    """
+    machine = bench.machine("install", setup_mode=True)
+    machine.disks = (blank_disk(machine.folder / "disk.raw"),)
+    provider, cable = Provider(machine.folder / "provider", swtpm.roots(machine.maker)), Cable()
+    machine.network = (*management_arguments(), *cable.arguments())
+    provider.start()
+    try:
+        setup = provider.write_setup_file(machine.folder / "stick-files", "--install", "unattended")
+        machine.stick = machine.folder / "stick.raw"
+        shutil.copyfile(bench.stick, machine.stick)
+        offset = partition_offset(bench.tools, machine.stick, LABEL)
+        add_file(bench.tools, machine.stick, setup, offset=offset)
+        machine.start()
+        refused = _GIVEN_UP + "|REFUSED"
+        bench.stage(machine, "firmware starts the stick", r"BdsDxe: starting Boot", refused=refused)
+        bench.stage(machine, "installer writes the disk", r"VEDETTE install: writing", refused=refused)
+        bench.stage(machine, "installed", r"VEDETTE install: done", refused=refused)
+        machine.forget()
+        to_healthy(bench, machine)
+        to_alert(bench, machine, provider, cable)
+        if "[used]" not in read_file(bench.tools, machine.stick, setup.name, offset=offset):
+            raise DrillError("the token on the stick was not wiped")
+        bench.tell("           the token on the stick is wiped")
+    finally:
+        machine.stop()
+        provider.stop()
+        cable.close()
+
+
+def blank_disk(target: Path) -> Path:
+    """A disk of a box that nobody has used."""
+    with target.open("wb") as file:
+        file.truncate(DISK_MIB * MIB)
+    return target
+
+
 def internal_disk(image: Path, target: Path) -> Path:
     """A disk of a box, larger than the image, with the image at its start; holes stay holes."""
     shutil.copyfile(image, target)
@@ -172,4 +225,4 @@ def internal_disk(image: Path, target: Path) -> Path:
     return target
 
 
-DRILLS: dict[str, Callable[[Bench], None]] = {"boot": boot, "enroll": enroll}
+DRILLS: dict[str, Callable[[Bench], None]] = {"boot": boot, "enroll": enroll, "install": install}

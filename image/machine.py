@@ -26,6 +26,7 @@ from image.swtpm import manufacture
 from image.tools import Tools
 
 FIRMWARE = Path("usr/share/OVMF")
+CODE = "OVMF_CODE_4M.secboot.fd"
 LINGER_S = 10.0
 # CSI and OSC sequences (ECMA-48), two-letter escapes, and single controls.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f]")
@@ -47,7 +48,9 @@ class Machine:
     folder: Path
     disks: tuple[Path, ...] = ()
     stick: Path | None = None
-    secure_boot: bool = True
+    setup_mode: bool = False
+    """Firmware without any keys, as boards come that were reset; else it knows ours and Secure Boot is on."""
+
     memory_mib: int = 1024
     processors: int = 2
     network: Sequence[str] = ()
@@ -62,7 +65,7 @@ class Machine:
     _forgotten: int = 0
 
     def prepare(self, keys: Keys) -> None:
-        """A new machine: empty TPM, and firmware that knows our keys.
+        """A new machine: a new TPM, and firmware that knows our keys or none.
 
         Raises:
             StepError: a program failed.
@@ -71,7 +74,7 @@ class Machine:
         (self.folder / "tpm").mkdir(parents=True)
         self.new_tpm()
         variables = FIRMWARE / "OVMF_VARS_4M.fd"
-        if not self.secure_boot:
+        if self.setup_mode:
             shutil.copy(self.tools.cache.tools / variables, self.folder / "firmware.fd")
             return
         self.tools.run(
@@ -214,7 +217,6 @@ class Machine:
 
     def _arguments(self) -> list[str]:
         """QEMU's arguments. Boot order: the stick before the disks; a card's boot ROM would cost a minute."""
-        code = "OVMF_CODE_4M.secboot.fd" if self.secure_boot else "OVMF_CODE_4M.fd"
         argv = ["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio"]
         argv += [
             "-machine",
@@ -226,7 +228,7 @@ class Machine:
         ]
         argv += ["-smp", str(self.processors), "-m", str(self.memory_mib), "-device", "virtio-rng-pci"]
         argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
-        argv += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file=/{FIRMWARE / code}"]
+        argv += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file=/{FIRMWARE / CODE}"]
         argv += ["-drive", f"if=pflash,format=raw,unit=1,file={self.folder / 'firmware.fd'}"]
         argv += [
             "-chardev",

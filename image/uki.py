@@ -26,17 +26,21 @@ def make_uki(
     os_release: Path,
     command_line: str,
     epoch: int,
+    policy: bool = True,
 ) -> None:
-    """Make the unsigned kernel file.
+    """Make the unsigned kernel file; without `policy`, the TPM will not open /var for it.
 
     Raises:
         StepError: ukify failed.
     """
+    signed_policy = (
+        *(f"--pcr-private-key={keys.policy_private}", f"--pcr-public-key={keys.policy_public}"),
+        *(f"--phases={POLICY_PHASE}", "--pcr-banks=sha256", "--measure"),
+    )
     tools.run(
         *("ukify", "build", f"--linux={kernel}", f"--initrd={initrd}", f"--cmdline={command_line}"),
         *(f"--os-release=@{os_release}", f"--uname={kernel_version}", f"--output={target}"),
-        *(f"--pcr-private-key={keys.policy_private}", f"--pcr-public-key={keys.policy_public}"),
-        *(f"--phases={POLICY_PHASE}", "--pcr-banks=sha256", "--measure"),
+        *(signed_policy if policy else ()),
         environment={"SOURCE_DATE_EPOCH": str(epoch)},
     )
 
