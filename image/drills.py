@@ -177,7 +177,7 @@ def to_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable) -
 
 
 def install(bench: Bench) -> None:
-    """A blank box and a stick: keys enrolled, installed, started from its disk, enrolled, first alert; nothing is typed.
+    """A blank box and a stick: keys enrolled, installed, started from its disk, enrolled, an alert; nothing is typed.
 
     Raises:
         DrillError: it did not get there.

@@ -9,6 +9,7 @@ with no TPM policy: started from a stick, the TPM does not open a box's /var.
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 from image.disk import make_esp, partition_file
@@ -20,7 +21,11 @@ from image.tools import Tools
 from image.verity import SlotFiles
 
 # Every system shows it: Windows hides an ESP.
-BASIC_DATA = "ebd0a0a2-b9e5-4433-87c0-68b6d72699c7"
+BASIC_DATA = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
+
+# Vendors of the variables: EFI_GLOBAL_VARIABLE, and EFI_IMAGE_SECURITY_DATABASE for db (UEFI 3.3, 32.4.1).
+_GLOBAL, _SECURITY = "8be4df61-93ca-11d2-aa0d-00e098032b8c", "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+VARIABLE_GUIDS = {"PK": _GLOBAL, "KEK": _GLOBAL, "db": _SECURITY}
 
 # Firmware in setup mode gets our keys before anything else is started; other firmware is left alone.
 LOADER_CONF = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll force\n"
@@ -38,22 +43,17 @@ def make_enrollment(tools: Tools, keys: Keys, target: Path, *, epoch: int) -> No
         StepError: a program failed.
     """
     target.mkdir(parents=True)
+    # The time in a list is also what a later list must be newer than.
+    at = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S")
     for name, signer in (("PK", "PK"), ("KEK", "PK"), ("db", "KEK")):
-        der, esl = target / f"{name}.der", target / f"{name}.esl"
-        tools.run("openssl", "x509", "-in", keys.certificate(name), "-outform", "DER", "-out", der)
-        tools.run("sbsiglist", "--owner", OWNER_GUID, "--type", "x509", "--output", esl, der)
+        plain = target / f"{name}.esl"
+        tools.run("cert-to-efi-sig-list", "-g", OWNER_GUID, keys.certificate(name), plain)
+        # sbvarsign's PK is refused by EDK2 2025.02 with a security violation; efitools' is taken.
         tools.run(
-            *(
-                "sbvarsign",
-                "--attr",
-                "NON_VOLATILE,BOOTSERVICE_ACCESS,RUNTIME_ACCESS,TIME_BASED_AUTHENTICATED_WRITE_ACCESS",
-            ),
-            *("--key", keys.private(signer), "--cert", keys.certificate(signer)),
-            *("--output", target / f"{name}.auth", name, esl),
-            environment={"SOURCE_DATE_EPOCH": str(epoch)},
+            *("sign-efi-sig-list", "-t", at, "-g", VARIABLE_GUIDS[name]),
+            *("-k", keys.private(signer), "-c", keys.certificate(signer), name, plain, target / f"{name}.auth"),
         )
-        der.unlink()
-        esl.unlink()
+        plain.unlink()
 
 
 def make_stick(
