@@ -17,11 +17,12 @@ from image.cache import TREE
 from image.errors import DrillError, InputError
 from image.fat import LABEL, add_file, make_fat, partition_offset, read_file
 from image.frames import Cable, frames, management_arguments
-from image.keys import Keys
+from image.keys import Keys, make_development_keys
 from image.layout import IMAGE_ID, MIB
 from image.machine import Machine, processor_s
 from image.provider import Provider
 from image.tools import Tools
+from image.uki import sign
 
 Tell = Callable[[str], None]
 
@@ -225,4 +226,76 @@ def internal_disk(image: Path, target: Path) -> Path:
     return target
 
 
-DRILLS: dict[str, Callable[[Bench], None]] = {"boot": boot, "enroll": enroll, "install": install}
+def tampered(bench: Bench) -> None:
+    """A kernel file without a signature, and one of another's keys: refused by the firmware, and nothing else starts.
+
+    Raises:
+        DrillError: it was started.
+    """
+    machine = bench.machine("tampered")
+    disk = machine.folder / "disk.raw"
+    machine.disks = (internal_disk(bench.image, disk),)
+    offset = partition_offset(bench.tools, disk, "ESP")
+    name = f"::/EFI/Linux/{IMAGE_ID}_{bench.plan.version}.efi"
+    unsigned, other = machine.folder / "unsigned.efi", machine.folder / "other.efi"
+    bench.tools.run("mcopy", "-i", f"{disk}@@{offset}", name, unsigned)
+    bench.tools.run("sbattach", "--remove", unsigned)
+    stranger = Keys(machine.folder / "stranger")
+    make_development_keys(bench.tools, stranger.folder)
+    sign(bench.tools, stranger, unsigned, other)
+    for what, file in (("unsigned", unsigned), ("signed by a stranger", other)):
+        bench.tools.run("mcopy", "-o", "-i", f"{disk}@@{offset}", file, name)
+        machine.start()
+        try:
+            bench.stage(
+                machine, f"{what}: refused", r"Access denied|Security violation", refused=r"VEDETTE|Linux version"
+            )
+        finally:
+            machine.stop()
+
+
+def flipped(bench: Bench) -> None:
+    """One bit of the root's partition is flipped: the hash tree refuses the block, and the box never says healthy.
+
+    Raises:
+        DrillError: it did.
+    """
+    machine = bench.machine("flipped")
+    disk = machine.folder / "disk.raw"
+    machine.disks = (internal_disk(bench.image, disk),)
+    # The erofs superblock is read first, so that the fault is met at once.
+    place = partition_offset(bench.tools, disk, f"{IMAGE_ID}_{bench.plan.version}") + 1024 + 64
+    with disk.open("r+b") as file:
+        file.seek(place)
+        (octet,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([octet ^ 1]))
+    machine.start()
+    try:
+        bench.stage(machine, "boot loader", r"BdsDxe: starting Boot")
+        machine.forget()
+        bench.stage(machine, "refused, and started again", r"BdsDxe: starting Boot", refused=r"VEDETTE healthy")
+    finally:
+        machine.stop()
+
+
+def every(bench: Bench) -> None:
+    """All drills, one after another; each has its own box.
+
+    Raises:
+        DrillError: one did not hold.
+    """
+    for name, drill in DRILLS.items():
+        if drill is not every:
+            bench.tell(f"drill {name}: {(drill.__doc__ or '').partition(chr(10))[0]}")
+            drill(bench)
+
+
+DRILLS: dict[str, Callable[[Bench], None]] = {
+    "boot": boot,
+    "enroll": enroll,
+    "install": install,
+    "tampered": tampered,
+    "flipped": flipped,
+    "drills": every,
+}
