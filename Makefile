@@ -113,6 +113,10 @@ image-boot: image ## Boot the image in a virtual machine with Secure Boot and a 
 image-test: image ## All drills: first boot, enrollment to alert, installing from a stick, tampering
 	@$(PY) -m image $(ARGS) drills
 
+.PHONY: flash-tool
+flash-tool: setup ## vedette-flash as one file, dist/vedette-flash.pyz: writes the image onto a stick, on any computer with Python
+	@$(PY) -m image.flash.pyz dist/vedette-flash.pyz
+
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree
 	@rm -rf $(VENV) $(NATIVE)/target $(NATIVE)/py/python/vedette_engine/*.so build dist *.egg-info demo-data
