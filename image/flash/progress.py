@@ -38,7 +38,7 @@ class Progress:
     def line(self, now_s: float) -> str:
         """`write  512 of 849 MiB, 60 %, 21.3 MiB/s, 0:16 left`."""
         share = 100 * self.done_bytes // self.total_bytes if self.total_bytes else 100
-        text = f"{self.what}  {self.done_bytes // _MIB} of {-(-self.total_bytes // _MIB)} MiB, {share} %"
+        text = f"{self.what}  {-(-self.done_bytes // _MIB)} of {-(-self.total_bytes // _MIB)} MiB, {share} %"
         rate = self.rate(now_s)
         if rate > 0:
             left_s = round((self.total_bytes - self.done_bytes) / rate)

@@ -63,7 +63,5 @@ def load_settings(given: Path) -> Settings:
     except SetupFileError as error:
         raise SettingsRefusedError(f"{path}: {error}", advice=error.advice or _NEW) from error
     if setup.used is not None:
-        raise SettingsRefusedError(
-            f"{path}: used by {setup.used.sensor_id or 'a box'} already", advice=_NEW
-        )
+        raise SettingsRefusedError(f"{path}: used by {setup.used.sensor_id or 'a box'} already", advice=_NEW)
     return Settings(path, data, checked=True, who=f"{setup.tenant}/{setup.site}".strip("/"), install=setup.install)
