@@ -69,7 +69,7 @@ def test_the_one_internal_disk_is_chosen() -> None:
     ids=["none", "second stick", "too small", "two", "the one it was started from"],
 )
 def test_no_disk_or_a_doubtful_one_is_refused(disks: tuple[dict, ...]) -> None:
-    with pytest.raises(install.Refusal):
+    with pytest.raises(install.RefusalError):
         choose(*disks)
 
 
