@@ -114,7 +114,7 @@ image-boot: image ## Boot the image in a virtual machine with Secure Boot and a 
 	@$(PY) -m image $(ARGS) boot
 
 .PHONY: image-test
-image-test: image image-drill ## All drills, each in its own virtual machine; times in dist/image/drills.json (an hour and more)
+image-test: image image-drill ## All drills, each in its own virtual machine; times in dist/image-drills.json (an hour and more)
 	@$(PY) -m image $(ARGS) drills
 
 .PHONY: clean
