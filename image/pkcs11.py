@@ -97,7 +97,7 @@ def move_into_token(tools: Tools, source: Keys, work: Path) -> Keys:
     for name in NAMES:
         shutil.copyfile(source.certificate(name), keys.certificate(name))
     shutil.copyfile(source.policy_public, keys.policy_public)
-    argv = ("openssl", "req", "-new", "-x509", "-sha256", "-subj", "/CN=policy", "-key", source.private(POLICY))
-    tools.run(*argv, "-out", keys.certificate(POLICY))
+    made = ("openssl", "req", "-new", "-x509", "-sha256", "-subj", "/CN=policy", "-key", source.private(POLICY))
+    tools.run(*made, "-out", keys.certificate(POLICY))
     keys.check()
     return keys
