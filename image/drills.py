@@ -216,6 +216,7 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "crash": faults.crash,
     "first-process": faults.first_process,
     "disk-full": faults.disk_full,
+    "recovery": lives.recovery,
     "dbx": lives.dbx,
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
