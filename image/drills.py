@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from image import faults, lives, swtpm
+from image import faults, lives, measure, swtpm
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -220,5 +220,6 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "dbx": lives.dbx,
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
+    "measure": measure.measure,
     "drills": every,
 }
