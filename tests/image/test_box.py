@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -203,3 +204,13 @@ def test_a_taps_queues_are_spread_and_the_first_processor_is_left_alone(
     numbers: list[int], processors: list[int], wanted: dict[int, int]
 ) -> None:
     assert capture.places(numbers, processors) == wanted
+
+
+def test_records_of_crashes_are_bounded_and_the_newest_stay(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "dmesg.txt").write_text("x", encoding="ascii")
+        os.utime(tmp_path / str(number), (number, number))
+    start_reason.prune(tmp_path, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4"]
+    start_reason.prune(tmp_path / "absent")
