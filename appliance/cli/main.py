@@ -10,11 +10,24 @@ import sys
 from collections.abc import Sequence
 
 from appliance import __version__
-from appliance.cli import config, doctor, enroll, replay, reset, rules, run, setup, spool, status, support_bundle
+from appliance.cli import (
+    config,
+    doctor,
+    enroll,
+    escrow,
+    replay,
+    reset,
+    rules,
+    run,
+    setup,
+    spool,
+    status,
+    support_bundle,
+)
 from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
-COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, support_bundle, config)
+COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, escrow, support_bundle, config)
 
 
 def build_parser() -> Parser:
