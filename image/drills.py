@@ -30,6 +30,7 @@ from image.layout import IMAGE_ID
 from image.machine import processor_s
 from image.pkcs11 import pkcs11
 from image.provider import Provider
+from image.support import support
 from image.uki import sign
 
 
@@ -220,6 +221,7 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "dbx": lives.dbx,
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
+    "support": support,
     "measure": measure.measure,
     "drills": every,
 }

@@ -32,8 +32,8 @@ def program(name: str) -> ModuleType:
     return module
 
 
-install, interfaces, first_boot, capture, start_reason = (
-    program(n) for n in ("install", "interfaces", "first_boot", "capture", "start_reason")
+install, interfaces, first_boot, capture, start_reason, support = (
+    program(n) for n in ("install", "interfaces", "first_boot", "capture", "start_reason", "support")
 )
 
 STICK = "aaaa-1"
@@ -214,3 +214,43 @@ def test_records_of_crashes_are_bounded_and_the_newest_stay(tmp_path: Path) -> N
     start_reason.prune(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4"]
     start_reason.prune(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (("vedette-support",), "vedette-support"),
+        (("VEDETTE-SUPPORT", "pictures"), "VEDETTE-SUPPORT"),
+        (("vedette-support2", "pictures"), None),
+        ((), None),
+    ],
+)
+def test_only_a_stick_with_the_folder_gets_a_bundle(tmp_path: Path, names: tuple[str, ...], asked: str | None) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    found = support.asked(tmp_path)
+    assert (found and found.name) == asked
+
+
+def test_a_file_of_that_name_asks_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "vedette-support").write_text("x", encoding="ascii")
+    assert support.asked(tmp_path) is None
+
+
+def test_where_vedette_does_not_start_the_other_way_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = ("sh", "-c", 'echo "$0/vedette-support-x.tar.gz  5 bytes"')
+    monkeypatch.setattr(support, "WAYS", (("false",), good))
+    assert support.bundle(tmp_path) == 0
+    assert "done: vedette-support/vedette-support-x.tar.gz" in capsys.readouterr().out
+    monkeypatch.setattr(support, "WAYS", (("false",), ("false",)))
+    assert support.bundle(tmp_path) == 1
+    assert "VEDETTE support: not done" in capsys.readouterr().out
+
+
+def test_the_unit_that_a_stick_asks_for_is_there() -> None:
+    rules = (OVERLAY / "usr/lib/udev/rules.d/90-vedette-support.rules").read_text(encoding="utf-8")
+    (unit,) = re.findall(r'ENV\{SYSTEMD_WANTS\}\+="([\w-]+@)\$kernel\.service"', rules)
+    text = (OVERLAY / "usr/lib/systemd/system" / f"{unit}.service").read_text(encoding="utf-8")
+    assert "ExecStart=/usr/lib/vedette/support /dev/%i" in text
