@@ -123,8 +123,8 @@ image-test: image image-drill ## All drills, each in its own virtual machine; ti
 	@$(PY) -m image $(ARGS) drills
 
 .PHONY: flash-tool
-flash-tool: setup ## vedette-flash as one file, dist/vedette-flash.pyz: writes the image onto a stick, on any computer with Python
-	@$(PY) -m image.flash.pyz dist/vedette-flash.pyz
+flash-tool: ## vedette-flash as one file, dist/vedette-flash.pyz: writes the image onto a stick, on any computer with Python
+	@python3 -m image.flash.pyz dist/vedette-flash.pyz
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

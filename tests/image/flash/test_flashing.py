@@ -324,6 +324,64 @@ def test_another_stick_under_the_same_name_is_not_written(desk: Desk, monkeypatc
     assert desk.stick.read_bytes() == OLD
 
 
+def test_control_c_in_the_middle_says_what_the_stick_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = desk.image()
+    real = medium_module.Medium.write
+
+    def write(self: medium_module.Medium, offset: int, data: bytes) -> None:
+        if 3 * MIB < offset < len(IMAGE):
+            raise KeyboardInterrupt
+        real(self, offset, data)
+
+    monkeypatch.setattr(medium_module.Medium, "write", write)
+    assert desk.flash(path, "--disk", "sdb", "--yes") == 130
+    assert "broken off at write: the stick has no partition table" in capsys.readouterr().err
+    assert desk.stick.read_bytes()[:MIB] == bytes(MIB)
+
+
+@pytest.mark.parametrize(("code", "written"), [(0, True), (32, False)])
+def test_what_the_desktop_has_mounted_is_let_go_of_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, written: bool
+) -> None:
+    path = desk.image()
+    mounts = "36 29 8:17 / /media/me/MY\\040PICTURES rw - vfat /dev/sdb1 rw\n"
+    (desk.root / "proc/self/mountinfo").write_text(mounts, encoding="ascii")
+    umount = tmp_path / "bin" / "umount"
+    umount.parent.mkdir()
+    umount.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/asked\nexit {code}\n', encoding="ascii")
+    umount.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{umount.parent}:/usr/bin:/bin")
+    assert desk.flash(path, "--disk", "sdb", "--yes") == (0 if written else 4)
+    assert (tmp_path / "asked").read_text(encoding="ascii") == "/media/me/MY PICTURES\n"
+    assert (desk.stick.read_bytes() == OLD) is not written
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--disk", "sdb1"], "a partition came"),
+        (["--disk", "sdz"], "no such disk; there are sdb"),
+        (["--yes"], "--yes came without --disk"),
+    ],
+)
+def test_a_disk_that_is_none_is_told_with_what_there_is(
+    desk: Desk, capsys: pytest.CaptureFixture[str], argv: list[str], says: str
+) -> None:
+    assert desk.flash(desk.image(), *argv) == 2
+    assert says in capsys.readouterr().err
+    assert desk.stick.read_bytes() == OLD
+
+
+def test_of_two_sticks_none_is_chosen(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    machine(desk.root, "sdc", STICK_BYTES, number="8:32", model="Other")
+    assert desk.flash(desk.image()) == 2
+    told = capsys.readouterr().err
+    assert "Sample Stick" in told
+    assert "Other" in told
+
+
 def test_the_single_file_runs_alone_and_is_made_the_same_twice(tmp_path: Path) -> None:
     one, two = tmp_path / "one.pyz", tmp_path / "two.pyz"
     pyz.make(one)
