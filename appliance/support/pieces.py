@@ -84,7 +84,11 @@ def box_pieces(config: Path, state_dir: Path) -> list[Piece]:
         _ran("network/routes.txt", "ip", "route", "show", "table", "all", most_kib=128),
         _ran("network/names.txt", "resolvectl", "--no-pager", "status", most_kib=64),
         _ran("update/boot.txt", "bootctl", "--no-pager", "list", most_kib=128),
-        _ran("update/versions.txt", "/usr/lib/systemd/systemd-sysupdate", "--no-pager", "list", limit_s=30),
+        _read("update/record.json", Path("/var/lib/vedette-update/record.json"), 64),
+        _texts("start/now.txt", Path("/run/vedette-start"), 32),
+        _texts("start/kept.txt", Path("/var/lib/vedette-start"), 32),
+        # What the kernel said last, where the firmware kept it over a crash.
+        _texts("start/crashes.txt", Path("/var/lib/systemd/pstore"), 512),
         _made("tpm.txt", "/sys/class/tpm", 16 * KIB, _tpm),
     ]
     return rows
@@ -112,6 +116,11 @@ def _read(name: str, path: Path, most_kib: int, *, without_remarks: bool = False
     return Piece(name, str(path), most, 5, partial(_file, path, most, without_remarks))
 
 
+def _texts(name: str, folder: Path, most_kib: int) -> Piece:
+    most = most_kib * KIB
+    return Piece(name, str(folder), most, 5, partial(_folder, folder, most))
+
+
 def _made(name: str, source: str, most_bytes: int, collect: Collect) -> Piece:
     return Piece(name, source, most_bytes, 10, collect)
 
@@ -128,6 +137,24 @@ def _file(path: Path, most_bytes: int, without_remarks: bool) -> Output:
         # People write everything into remarks.
         data = b"\n".join(re.sub(rb"(^|\s)#.*", rb"\1#", line) for line in data.split(b"\n"))
     return Output(data, cut)
+
+
+def _folder(folder: Path, most_bytes: int) -> Output:
+    """Small files one after the other, each below its name; the newest first."""
+    made = bytearray()
+    try:
+        found = [(path, path.lstat()) for path in folder.rglob("*")]
+        found = [(path, seen) for path, seen in found if stat.S_ISREG(seen.st_mode)][:_MOST_FILES]
+        for path, _ in sorted(found, key=lambda row: -row[1].st_mtime):
+            if len(made) > most_bytes:
+                break
+            with path.open("rb") as file:
+                made += f"== {path.relative_to(folder)}\n".encode() + file.read(most_bytes) + b"\n"
+        if not folder.is_dir():
+            return Output(b"", error="not there")
+    except OSError as error:
+        return Output(bytes(made[:most_bytes]), error=f"{error.filename}: {error.strerror}")
+    return Output(bytes(made[:most_bytes]), cut=len(made) > most_bytes)
 
 
 def _versions() -> Output:

@@ -18,7 +18,7 @@ import pytest
 from appliance.cli.main import main
 from appliance.errors import EnvironmentFault
 from appliance.support import __main__ as alone
-from appliance.support import bundle_of, write_bundle
+from appliance.support import bundle_of, pieces, write_bundle
 from appliance.support.bundle import make_bundle
 from appliance.support.command import Output, run
 from appliance.support.pieces import MOST_BYTES, Piece, box_pieces
@@ -124,6 +124,18 @@ def test_of_certificates_the_public_part_is_taken_and_no_key(box: Box) -> None:
     assert b"PRIVATE" not in found
 
 
+def test_of_a_folder_the_newest_files_come_first_and_the_rest_is_cut(tmp_path: Path) -> None:
+    for number, text in enumerate(("old " * 100, "new")):
+        (tmp_path / text[:3]).write_text(text, encoding="ascii")
+        os.utime(tmp_path / text[:3], (number, number))
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    output = pieces._folder(tmp_path, 50)
+    assert output.cut
+    assert output.data.startswith(b"== new\nnew\n== old\nold ")
+    assert len(output.data) == 50
+    assert pieces._folder(tmp_path / "none", 50).error
+
+
 def test_the_manifest_says_of_every_piece_what_it_is(box: Box) -> None:
     files = files_of(bundle_of(box.config, key=KEY, now=NOW).data)
     manifest = json.loads(files.pop("manifest.json"))
@@ -205,20 +217,20 @@ def test_a_piece_that_hangs_in_the_kernel_or_breaks_is_a_line_in_the_manifest(mo
     def broken() -> Output:
         raise RuntimeError(f"at {ADDRESS}")
 
-    pieces = [Piece("hang", "x", 10, 0.1, hang), Piece("broken", "x", 10, 5, broken)]
-    made = make_bundle(pieces, Sanitiser((), KEY), now=NOW, addresses="")
+    broken_ones = [Piece("hang", "x", 10, 0.1, hang), Piece("broken", "x", 10, 5, broken)]
+    made = make_bundle(broken_ones, Sanitiser((), KEY), now=NOW, addresses="")
     os.close(writer)
     assert [name for name, _ in made.missing] == ["hang", "broken"]
     assert ADDRESS not in made.missing[1][1]
 
 
 def test_no_bundle_can_be_larger_than_20_mb(tmp_path: Path) -> None:
-    pieces = box_pieces(tmp_path / "c.toml", tmp_path)
-    assert sum(piece.most_bytes for piece in pieces) <= MOST_BYTES
-    assert len({piece.name for piece in pieces}) == len(pieces)
+    table = box_pieces(tmp_path / "c.toml", tmp_path)
+    assert sum(piece.most_bytes for piece in table) <= MOST_BYTES
+    assert len({piece.name for piece in table}) == len(table)
     full = [
         Piece(piece.name, "", piece.most_bytes, 60, lambda most=piece.most_bytes: Output(os.urandom(most)), public=True)  # type: ignore[misc]
-        for piece in pieces
+        for piece in table
     ]
     assert len(make_bundle(full, Sanitiser((), KEY), now=NOW, addresses="").data) <= 20_000_000
 
