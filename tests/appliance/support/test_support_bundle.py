@@ -136,6 +136,15 @@ def test_of_a_folder_the_newest_files_come_first_and_the_rest_is_cut(tmp_path: P
     assert pieces._folder(tmp_path / "none", 50).error
 
 
+def test_a_link_in_the_sensors_folder_shows_nobody_elses_file(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("somebody else's\n", encoding="ascii")
+    (box.state / "setup.toml").unlink()
+    (box.state / "setup.toml").symlink_to(tmp_path / "other")
+    made = bundle_of(box.config, key=KEY, now=NOW)
+    assert "config/setup.toml" in dict(made.missing)
+    assert not [name for name, data in files_of(made.data).items() if b"somebody else's" in data]
+
+
 def test_the_manifest_says_of_every_piece_what_it_is(box: Box) -> None:
     files = files_of(bundle_of(box.config, key=KEY, now=NOW).data)
     manifest = json.loads(files.pop("manifest.json"))
