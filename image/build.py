@@ -21,6 +21,7 @@ from image import base, mirror, root, tools, wheels
 from image.cache import TREE, Cache, sha256
 from image.disk import LOADERS, make_disk, make_esp
 from image.errors import InputError, StepError
+from image.flash import pyz
 from image.initrd import make_initrd
 from image.keys import Keys
 from image.layout import DOWNLOAD_LIMIT_BYTES, IMAGE_ID, MIB, command_line
@@ -168,6 +169,8 @@ def _assemble(
     if plan.compress:
         with step(tell, "download"):
             compress(inside, stick, tell)
+    # Beside the stick's image, under the same list of sums: the three files that a field engineer needs.
+    pyz.make(out / pyz.NAME)
     write_manifest(out, parts)
     return parts
 

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+NAME = "vedette-flash.pyz"
 WIRE = ("enrollment", "fields", "setup_file", "setup_values")
 """Modules of `appliance.wire` that say whether a box will take the settings."""
 START = "import sys\n\nfrom image.flash.cli import main\n\nsys.exit(main())\n"
