@@ -46,7 +46,7 @@ def run(
             start_new_session=True,
         )
     except OSError as error:
-        return Output(b"", error=f"{argv[0]}: {error.strerror or error}")
+        return Output(b"", error=f"{error.filename or argv[0]}: {error.strerror or error}")
     end_s = time.monotonic() + limit_s
     kept, cut, late = bytearray(), False, False
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
