@@ -26,6 +26,8 @@ from collector_client.analyst.health import sensor_cards
 from collector_client.analyst.hexdump import SHOWN_OCTETS, as_text, hexdump
 from collector_client.analyst.present import reference
 from collector_client.analyst.render import Renderer
+from collector_client.pki import PKI_NAME
+from collector_client.pki.overview import ca_warnings
 from collector_client.store import query
 from collector_client.store.clock import Clock
 from collector_client.store.errors import StoreError
@@ -50,7 +52,7 @@ def create_app(
         Route("/group", bound(_group), name="group"),
         Route("/alerts/{alert_id}", bound(_alert), name="alert"),
         Route("/alerts/{alert_id}/snml", bound(_snml), name="snml"),
-        Route("/sensors", bound(_sensors), name="sensors"),
+        Route("/sensors", bound(partial(_sensors, directory / PKI_NAME)), name="sensors"),
         Route("/favicon.ico", lambda _: RedirectResponse("/static/favicon.svg"), name="favicon"),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
@@ -93,6 +95,7 @@ def _groups(request: Request, reader: Reader, renderer: Renderer) -> Response:
         groups=groups,
         cut=len(groups) >= query.MAX_GROUPS,
         chart=picture,
+        assurances=query.assurances(reader, chosen, shown),
         sparks={key: chart.spark(picture, buckets) for key, buckets in trends.items()},
         newest=None if groups else query.time_span(reader, query.AlertFilter())[1],
         sensors=query.sensors(reader),
@@ -152,16 +155,27 @@ def _alert(request: Request, reader: Reader, renderer: Renderer) -> Response:
 
 def _snml(request: Request, reader: Reader, _: Renderer) -> Response:
     detail = query.alert(reader, request.path_params["alert_id"])
-    name = f"alert-{detail.row.alert_id}.xml"
+    # The bytes stay those that came, so what was proved of the key that sent them goes into the name.
+    name = f"alert-{detail.row.alert_id}-{detail.row.assurance}-key.xml"
     # Never shown by the browser as a page of its own: what a sensor sent is not ours to render.
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Vedette-Assurance": detail.row.assurance,
+    }
     return Response(detail.xml, media_type="application/octet-stream", headers=headers)
 
 
-def _sensors(request: Request, reader: Reader, renderer: Renderer) -> Response:
+def _sensors(pki: Path, request: Request, reader: Reader, renderer: Renderer) -> Response:
     rows = query.sensors(reader)
     cards = sensor_cards(rows, query.refused_events(reader), reader.now_ns)
-    return renderer.page(request, reader, "sensors.html", partial="_sensors.html", cards=cards)
+    return renderer.page(
+        request,
+        reader,
+        "sensors.html",
+        partial="_sensors.html",
+        cards=cards,
+        authorities=ca_warnings(pki, reader.now_ns),
+    )
 
 
 def _widened(reader: Reader, choice: params.Choice) -> params.Choice:
