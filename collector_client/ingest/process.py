@@ -29,11 +29,8 @@ from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
-<<<<<<< HEAD
 from collector_client.ingest.escrow import Escrow
-=======
 from collector_client.ingest.issuer import Issuer
->>>>>>> main
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
 from collector_client.ingest.peer import Gate
