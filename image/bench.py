@@ -148,6 +148,13 @@ class Bench:
             machine.start()
             to_healthy(self, machine)
             to_enrolled(self, machine, provider)
+
+            def escrowed() -> bool:
+                machine.read_on()
+                return any((provider.store / "recovery").glob("*.json"))
+
+            provider.wait("the collector has the recovery key of /var", escrowed, timeout_s=self.timeout_s)
+            self.reached(machine, "the collector has the recovery key of /var")
             machine.order("systemctl", "poweroff")
             machine.wait_end(timeout_s=self.timeout_s)
         finally:
