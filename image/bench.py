@@ -187,6 +187,15 @@ class Box:
             DrillError: it did not get there.
         """
         self.bench.stage(self.machine, "firmware starts the boot loader", LOADER)
+        return self.ready()
+
+    def ready(self) -> str:
+        """From the boot loader on: wait until it is healthy and watches. What was said before is of another boot.
+
+        Raises:
+            DrillError: it did not get there.
+        """
+        self.machine.forget()
         line = self.bench.stage(self.machine, "healthy", HEALTHY)
         if "state=watching" not in line:
             raise DrillError(f"an enrolled box said: {line}")
