@@ -30,10 +30,16 @@ test: setup-test ## All tests, from nothing, with the network cut off
 	@cd $(NATIVE) && $(CURDIR)/.ci/offline $(CARGO) test --profile tests --locked --offline -p vedette-core --quiet
 	@.ci/offline $(PY) -m pytest $(ARGS)
 
+.PHONY: firmware-test
+firmware-test: setup-test ## The supervisor: on CPython, on Debian 13's MicroPython, over a pty; ARGS=--fuzz takes a million noises more
+	@VEDETTE_FUZZ_ROUNDS=$(if $(filter --fuzz,$(ARGS)),1000000,0) .ci/offline $(PY) -m pytest \
+	    tests/firmware tests/appliance/wire/test_mcu_link.py $(if $(filter --fuzz,$(ARGS)),--timeout 1800) $(filter-out --fuzz,$(ARGS))
+
 .PHONY: lint
 lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@MYPYPATH=firmware $(VENV)/bin/mypy --explicit-package-bases firmware/supervisor firmware/loader firmware/lib
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
 	@cd $(NATIVE) && $(CARGO) fmt --all --check
@@ -76,13 +82,13 @@ docs: setup ## Write the documentation blocks that are made from code (help text
 
 .PHONY: vectors
 vectors: setup ## Make the test vectors anew and fail when the tree's differ
-	@$(PY) tests/vectors/snml/generate.py && git diff --exit-code -- tests/vectors
+	@$(PY) tests/vectors/snml/generate.py && $(PY) tests/vectors/mcu_link/generate.py && git diff --exit-code -- tests/vectors
 
 .PHONY: ci
 ci: lint test image-smoke ## What CI runs (as root: the image unpacks file owners)
 
 .PHONY: ci-full
-ci-full: ci image-check image-test ## What CI runs, and the image twice and with all its drills (as root; hours where KVM is not to be had)
+ci-full: ci image-check image-test firmware-check firmware-sim ## What CI runs, image and firmware made twice, all drills, the emulator (as root; hours without KVM)
 
 .PHONY: wheels
 wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python) and vedette-engine
@@ -126,6 +132,25 @@ image-test: image image-drill ## All drills, each in its own virtual machine; ti
 .PHONY: flash-tool
 flash-tool: ## vedette-flash as one file, dist/vedette-flash.pyz: writes the image onto a stick, on any computer with Python
 	@python3 -m image.flash.pyz dist/vedette-flash.pyz
+
+# Images are made by a Python with nothing installed: the tree's own, or another by PY=.
+FIRMWARE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+FIRMWARE_SOURCES = pyproject.toml $(shell find firmware appliance/wire -name '*.py')
+
+.PHONY: firmware
+firmware: $(FIRMWARE_PY) ## The supervisor's flash images in dist/firmware, from Debian's source packages (as root)
+	@$(PY) -m firmware.uf2 build $(ARGS)
+
+.PHONY: firmware-check
+firmware-check: $(FIRMWARE_PY) ## Make them twice, in two folders: the same in every octet (as root)
+	@$(PY) -m firmware.uf2 check $(ARGS)
+
+dist/firmware/SHA256SUMS: $(FIRMWARE_SOURCES)
+	@$(PY) -m firmware.uf2 build
+
+.PHONY: firmware-sim
+firmware-sim: $(FIRMWARE_PY) dist/firmware/SHA256SUMS ## Boot the RP2040's image in an emulator: hello, beats, secure element, relay, watchdog
+	@$(PY) -m tests.firmware.sim.run $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

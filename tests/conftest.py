@@ -2,6 +2,7 @@
 
 root     needs to be root with namespaces, mounts or raw sockets
 browser  needs Debian's Chromium
+micropython  needs Debian 13's MicroPython, which set-up fetches
 data     needs the captures and rules of ../shared/data
 tpm      needs swtpm and tpm2-pytss
 softhsm  needs SoftHSM2 and python-pkcs11
@@ -23,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes import broker
+from tests.fakes.micropython import MICROPYTHON
 from tests.fakes.swtpm import PROVIDERS, DevelopmentCa, Swtpm, fresh
 
 # No test passes or fails by the speed of the machine it runs on.
@@ -48,6 +50,7 @@ NEEDS = {
     ),
     "tpm_broker": ("tpm2-abrmd on a D-Bus of its own (make setup-test)", lambda: not broker.lacking()),
     "tpm_tls": ("tpm2-openssl >= 1.3.0 (make setup-test)", lambda: any(path.is_file() for path in PROVIDERS)),
+    "micropython": ("Debian 13's micropython (make setup-test)", MICROPYTHON.is_file),
     "softhsm": (
         "SoftHSM2 and python-pkcs11 (make setup-test)",
         lambda: shutil.which("softhsm2-util") is not None and find_spec("pkcs11") is not None,

@@ -22,12 +22,13 @@ from appliance.cli import (
     setup,
     spool,
     status,
+    supervisor,
     support_bundle,
 )
 from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
-COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, escrow, support_bundle, config)
+COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, supervisor, reset, escrow, support_bundle, config)
 
 
 def build_parser() -> Parser:

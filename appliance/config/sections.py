@@ -123,6 +123,17 @@ class UplinkSection:
 
 
 @dataclass(frozen=True, slots=True)
+class SupervisorSection:
+    """The microcontroller that takes the box's power away when nobody says any more that it is alive."""
+
+    port: str = key(
+        "/dev/vedette-supervisor",
+        "Serial port of the supervisor's board; a box without one works; empty: never looked for",
+    )
+    baud: int = key(115_200, "Speed of that port", least=1200, most=4_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
 
@@ -134,6 +145,7 @@ class Config:
     alerts: AlertsSection = field(default_factory=AlertsSection)
     spool: SpoolSection = field(default_factory=SpoolSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)
+    supervisor: SupervisorSection = field(default_factory=SupervisorSection)
 
 
 SECTIONS: dict[str, type] = {
@@ -145,4 +157,5 @@ SECTIONS: dict[str, type] = {
     "alerts": AlertsSection,
     "spool": SpoolSection,
     "uplink": UplinkSection,
+    "supervisor": SupervisorSection,
 }

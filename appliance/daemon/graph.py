@@ -22,6 +22,8 @@ from vedette_engine import Capture, EngineError, RuleSet
 from appliance import __version__
 from appliance.clock import Clock
 from appliance.config import Config
+from appliance.daemon.beat import HealthBeat
+from appliance.daemon.guard import open_supervisor, take_pulse
 from appliance.engine.alerting import EventBuilder
 from appliance.engine.pipeline import Pipeline
 from appliance.engine.pseudonym import KEY_OCTETS, CryptoPan
@@ -29,10 +31,11 @@ from appliance.engine.ruleset import load_rules, rule_variables
 from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.enroll.clock_floor import ClockFloor
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
-from appliance.health.monitor import Monitor
+from appliance.health import DiskProbe, Liveness, Monitor, Pulse
 from appliance.health.start import read_starts
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.identity.keyfile import read_private, write_once
+from appliance.mcu import ABSENT, Supervisor
 from appliance.spool import Spool
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
 from appliance.wire.codes import SessionCode
@@ -54,6 +57,11 @@ class Parts:
     uplink: Uplink
     renewer: Renewer
     monitor: Monitor
+    liveness: Liveness
+    probe: DiskProbe
+    pulse: Pulse
+    beat: HealthBeat
+    supervisor: Supervisor | None
     status_socket: Path
 
 
@@ -91,6 +99,11 @@ def build(
         capture = open_capture(config, rules)
         skip = spool.source_mark(source_id(config, rules)) if config.capture.files else 0
         pipeline = Pipeline(capture, rules, builder.render, spool, skip=skip)
+        liveness = Liveness(clock)
+        probe = DiskProbe(state_dir / "run" / "alive", clock)
+        pulse = take_pulse(config, clock, liveness, probe, capture, pipeline, spool)
+        beat = HealthBeat(pulse.signs, secrets.randbits(32))
+        supervisor = open_supervisor(config, folder.keys, clock, beat)
         monitor = Monitor(
             spool=spool,
             spool_folder=state_dir / "spool",
@@ -102,6 +115,7 @@ def build(
             version=__version__,
             engine_version=vedette_engine.__version__,
             starts=read_starts(),
+            supervisor=lambda: ABSENT if supervisor is None else supervisor.status(),
             drops="kernel_drops",
         )
         uplink = open_uplink(config, clock, folder, spool, sensor, monitor, chance, on_uplink)
@@ -119,7 +133,22 @@ def build(
         spool.close()
         raise
     socket_path = state_dir / "run" / "status.sock"
-    return Parts(config, identity, spool, capture, pipeline, uplink, renewer, monitor, socket_path)
+    return Parts(
+        config,
+        identity,
+        spool,
+        capture,
+        pipeline,
+        uplink,
+        renewer,
+        monitor,
+        liveness,
+        probe,
+        pulse,
+        beat,
+        supervisor,
+        socket_path,
+    )
 
 
 def identity_folder(config: Config) -> IdentityFolder:

@@ -5,6 +5,7 @@ Rules of this file: it asks and arranges; it judges nothing (that is `health`).
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import vedette_engine
@@ -13,12 +14,13 @@ from appliance import __version__
 from appliance.daemon.graph import Parts
 from appliance.engine.ruleset import refusal_summary
 from appliance.errors import ApplianceError
+from appliance.mcu import SupervisorStatus
 
 
 def status(parts: Parts, generation: int) -> dict[str, Any]:
     """The status as JSON will carry it; nested dictionaries of plain values."""
     uplink = parts.uplink.status()
-    _, findings = parts.monitor.look(uplink)
+    facts, findings = parts.monitor.look(uplink)
     return {
         "sensor": _sensor(parts),
         "capture": _capture(parts),
@@ -46,13 +48,21 @@ def status(parts: Parts, generation: int) -> dict[str, Any]:
             "clock_skew_ms": uplink.clock_skew_ms,
         },
         "renewal": _renewal(parts),
-        "supervisor": {
-            "state": "none",
-            "says": "no supervisor board; systemd and the kernel watchdog alone reset this box",
-        },
+        "supervisor": _supervisor(facts.supervisor),
+        "signs": {sign.part.value: "alive" if sign.alive else sign.text for sign in parts.pulse.signs()},
         "findings": [
             {"check": f.check.value, "severity": f.severity.value, "text": f.text, "advice": f.advice} for f in findings
         ],
+    }
+
+
+def _supervisor(status: SupervisorStatus) -> dict[str, Any]:
+    said = asdict(status)
+    del said["is_up"]
+    return said | {
+        "in_state_s": round(status.in_state_s, 1),
+        "features": list(status.features),
+        "flags": list(status.flags),
     }
 
 

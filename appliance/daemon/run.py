@@ -4,7 +4,9 @@
     pipeline         engine -> events -> spool
     uplink           spool -> collector -> receipts; heartbeats
     renewal          a new key and certificate in time; may die at any moment (`enroll.renew`), so nobody waits for it
-    watchdog, status systemd; the local socket
+    supervisor       beats to the microcontroller, and what it says
+    watchdog, probe  systemd; a small write to the disk now and then
+    status           the local socket
 
 Rules of this file: the only place that starts threads and handles signals. A part that fails ends the daemon with its
 error, for systemd to start it anew: nothing that was accepted is lost by that.
@@ -23,19 +25,24 @@ from vedette_engine import EngineError
 
 from appliance.clock import Clock
 from appliance.config import Config
+from appliance.daemon.control import CONTROL_SOCKET, ControlServer
 from appliance.daemon.graph import Parts, build, load_configured_rules
 from appliance.daemon.report import status
 from appliance.daemon.status import StatusServer
 from appliance.enroll import RenewalStatus
 from appliance.errors import ApplianceError, EnvironmentFault
-from appliance.health.watchdog import Liveness, Notifier, Watchdog
+from appliance.health import Notifier, Watchdog
+from appliance.mcu import Supervisor
 from appliance.uplink import UplinkStatus
+from appliance.wire import mcu_words as words
 
 log = logging.getLogger("vedette")
 
 DRAIN_S = 10.0
 TURN_S = 0.2
 PIPELINE_OVERDUE_S = 30.0
+SUPERVISOR_OVERDUE_S = 30.0
+SUPERVISOR_END_S = 3.0
 
 
 class Daemon:
@@ -58,7 +65,9 @@ class Daemon:
         self._wake = threading.Event()
         self._failure: ApplianceError | None = None
         self._generation = 0
-        self._liveness = Liveness(clock)
+        self._liveness = self._parts.liveness
+        supervisor = self._parts.supervisor
+        self._control = None if supervisor is None else control_of(self._parts, supervisor)
         self._status = StatusServer(self._parts.status_socket, lambda: status(self._parts, self._generation))
 
     def run(self) -> int:
@@ -79,9 +88,20 @@ class Daemon:
         # A renewal asks twice, at each address, and each ask waits as the uplink's step does.
         renewal_s = 10.0 * timeout_s * len(self._parts.config.collector.urls) + 60.0
         self._thread("renewal", lambda beat: self._parts.renewer.run(self._stop, beat=beat), renewal_s, daemon=True)
-        watchdog = Watchdog(self._notifier, self._liveness, on_stale=lambda names: log.error("overdue: %s", names))
+        watchdog = Watchdog(
+            self._notifier,
+            self._liveness,
+            signs=self._parts.pulse.signs,
+            on_stale=lambda names: log.error("stopped: %s", ", ".join(names)),
+        )
+        threading.Thread(target=self._parts.probe.run, args=(never,), name="probe", daemon=True).start()
         threading.Thread(target=watchdog.run, args=(never,), name="watchdog", daemon=True).start()
+        supervisor_stop = threading.Event()
+        supervisor = self._start_supervisor(supervisor_stop)
         self._status.start()
+        if self._control is not None:
+            self._control.start()
+        self._parts.beat.phase = words.RUNNING
         self._notifier.ready("watching")
         try:
             while not self._stop.is_set() and not self._delivered():
@@ -91,7 +111,12 @@ class Daemon:
                     self._reload.clear()
                     self._reload_rules()
         finally:
+            # Said by the loop's last beat: the supervisor gives what comes after us the time of a boot.
+            self._parts.beat.phase = words.DRAINING
+            supervisor_stop.set()
             self._end(pipeline, uplink, uplink_stop)
+            if supervisor is not None:
+                supervisor.join(SUPERVISOR_END_S)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -125,6 +150,14 @@ class Daemon:
         thread = threading.Thread(target=body, name=name, daemon=daemon)
         thread.start()
         return thread
+
+    def _start_supervisor(self, stop: threading.Event) -> threading.Thread | None:
+        supervisor = self._parts.supervisor
+        if supervisor is None:
+            return None
+        return self._thread(
+            "supervisor", lambda beat: supervisor.run(stop, beat=beat), SUPERVISOR_OVERDUE_S, daemon=True
+        )
 
     def _pipeline(self, beat: Callable[[], None]) -> None:
         self._parts.pipeline.run(self._stop, beat=beat)
@@ -160,6 +193,8 @@ class Daemon:
         uplink.join()
         drained = parts.uplink.drain(until_s)
         self._status.close()
+        if self._control is not None:
+            self._control.close()
         if parts.pipeline.left_behind:
             log.error("%d detections were not stored: %s", parts.pipeline.left_behind, parts.pipeline.fault)
         if not drained:
@@ -173,6 +208,11 @@ class Daemon:
         log.info("rules: %d loaded, %d refused", len(rules.rules), len(rules.refused))
         for note in parts.spool.notes:
             log.warning("spool: %s", note)
+
+
+def control_of(parts: Parts, supervisor: Supervisor) -> ControlServer:
+    """Where a person has the supervisor do something while its port is ours."""
+    return ControlServer(parts.status_socket.with_name(CONTROL_SOCKET), supervisor)
 
 
 def tell_uplink(state: UplinkStatus) -> None:

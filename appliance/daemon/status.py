@@ -9,21 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from appliance.daemon.private_socket import listen
 from appliance.errors import EnvironmentFault
 
 log = logging.getLogger("vedette")
 
 SEND_TIMEOUT_S = 2.0
 MAX_STATUS_BYTES = 1 << 20
-MAX_SOCKET_PATH = 107
-"""sun_path of sockaddr_un holds 108 bytes with its terminator (unix(7))."""
 
 
 class StatusServer:
@@ -35,27 +33,10 @@ class StatusServer:
         Raises:
             EnvironmentFault: the socket cannot be made there.
         """
-        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-            raise EnvironmentFault(
-                f"status socket {path}: {len(os.fsencode(path))} bytes of path came, {MAX_SOCKET_PATH} were allowed",
-                advice="Choose a shorter [sensor] state_dir.",
-            )
         self._path = path
         self._status = status
         self._closing = False
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            before = os.umask(0o177)
-            try:
-                self._listener.bind(str(path))
-            finally:
-                os.umask(before)
-            self._listener.listen(8)
-        except OSError as error:
-            self._listener.close()
-            raise EnvironmentFault(f"status socket {path}: {error.strerror or error}") from error
+        self._listener = listen(path)
         self._thread = threading.Thread(target=self._serve, name="status", daemon=True)
 
     def start(self) -> None:

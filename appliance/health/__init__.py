@@ -1,20 +1,27 @@
 """How the box is: checks, the heartbeat made of them, and the watchdog that is fed only while all parts live."""
 
+from appliance.health.alive import Part, Sign
 from appliance.health.check import CheckName, Facts, Finding, Severity
 from appliance.health.monitor import Monitor
+from appliance.health.probe import DiskProbe
+from appliance.health.pulse import Pulse
 from appliance.health.report import examine, table, worst
 from appliance.health.start import Start, Starts, parse_start, read_starts
 from appliance.health.watchdog import Liveness, Notifier, NotifyError, Watchdog
 
 __all__ = [
     "CheckName",
+    "DiskProbe",
     "Facts",
     "Finding",
     "Liveness",
     "Monitor",
     "Notifier",
     "NotifyError",
+    "Part",
+    "Pulse",
     "Severity",
+    "Sign",
     "Start",
     "Starts",
     "Watchdog",

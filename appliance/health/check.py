@@ -12,6 +12,7 @@ from typing import Protocol
 
 from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
+from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth
 from appliance.uplink import UplinkStatus
 from appliance.wire.heartbeat import HealthFinding, HostHealth
@@ -35,6 +36,7 @@ class CheckName(Enum):
     CERTIFICATE_EXPIRY = "certificate_expiry"
     UPLINK = "uplink"
     START = "start"
+    SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Facts:
     capture: CaptureInterval = CaptureInterval()
     certificate: Life | None = None
     starts: Starts = UNTOLD
+    supervisor: SupervisorStatus = ABSENT
 
 
 @dataclass(frozen=True, slots=True)

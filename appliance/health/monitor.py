@@ -17,6 +17,7 @@ from appliance.health.host import host_health
 from appliance.health.report import Standing, examine, heartbeat
 from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
+from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth, Spool
 from appliance.uplink import UplinkStatus
 from appliance.wire.heartbeat import Heartbeat, RulesHealth
@@ -38,6 +39,7 @@ class Monitor:
         version: str,
         engine_version: str,
         starts: Starts = UNTOLD,
+        supervisor: Callable[[], SupervisorStatus] = lambda: ABSENT,
         packets: str = "packets",
         drops: str = "drops",
     ) -> None:
@@ -55,6 +57,7 @@ class Monitor:
         self._version = version
         self._engine_version = engine_version
         self._starts = starts
+        self._supervisor = supervisor
         self._packets, self._drops = packets, drops
         self._started_ns = clock.wall_ns()
         self._lock = threading.Lock()
@@ -104,4 +107,5 @@ class Monitor:
             capture=interval,
             certificate=self._certificate(),
             starts=self._starts,
+            supervisor=self._supervisor(),
         )

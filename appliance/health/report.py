@@ -68,4 +68,5 @@ def heartbeat(facts: Facts, standing: Standing, counters: Mapping[str, int], fin
         clock_skew_ms=facts.uplink.clock_skew_ms,
         capture=dict(sorted(counters.items())[:MAX_COUNTERS]),
         findings=tuple(finding.to_wire() for finding in findings),
+        supervisor=facts.supervisor.to_wire(),
     )

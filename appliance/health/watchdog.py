@@ -1,7 +1,8 @@
 """Tells systemd that the daemon is ready and alive (sd_notify(3)), and stays silent when a part of it has stopped.
 
-Rules of this file: WATCHDOG=1 is only ever sent when every registered part has shown itself lately. A part that waits
-must say so often; a part that hangs makes systemd restart the daemon, which costs nothing that was accepted.
+Rules of this file: WATCHDOG=1 is only ever sent when every registered part has shown itself lately and every sign of
+life (`alive/`) is good. A part that waits must say so often; a part that hangs makes systemd restart the daemon, which
+costs nothing that was accepted.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from appliance.clock import Clock
 from appliance.errors import EnvironmentFault
+from appliance.health.alive import Sign, Still
 
 
 class NotifyError(EnvironmentFault):
@@ -92,6 +94,13 @@ class Liveness:
         with self._lock:
             self._parts.pop(name, None)
 
+    def still(self, name: str) -> Still | None:
+        """How long a part has not shown itself; None when it has ended, or is not there yet."""
+        now_s = self._clock.monotonic_s()
+        with self._lock:
+            part = self._parts.get(name)
+        return None if part is None else Still(now_s - part[0], part[1])
+
     def stale(self) -> list[str]:
         """The parts that are overdue."""
         now_s = self._clock.monotonic_s()
@@ -100,13 +109,19 @@ class Liveness:
 
 
 class Watchdog:
-    """Feeds systemd at a third of its patience, only while nothing is stale."""
+    """Feeds systemd at a third of its patience, only while nothing is stale and every sign is good."""
 
     def __init__(
-        self, notifier: Notifier, liveness: Liveness, *, on_stale: Callable[[list[str]], None] = lambda _: None
+        self,
+        notifier: Notifier,
+        liveness: Liveness,
+        *,
+        signs: Callable[[], Iterable[Sign]] = lambda: (),
+        on_stale: Callable[[list[str]], None] = lambda _: None,
     ) -> None:
         self._notifier = notifier
         self._liveness = liveness
+        self._signs = signs
         self._on_stale = on_stale
 
     @property
@@ -117,7 +132,7 @@ class Watchdog:
 
     def tick(self) -> bool:
         """Feed once if all is alive; whether it was."""
-        stale = self._liveness.stale()
+        stale = self._liveness.stale() + [f"{s.part.value} ({s.text})" for s in self._signs() if not s.alive]
         if stale:
             self._notifier.send(f"STATUS=stopped: {', '.join(stale)}")
             self._on_stale(stale)

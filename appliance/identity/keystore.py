@@ -67,6 +67,13 @@ class KeyStore(Protocol):
             KeyFileError: there is no device that could, or it refuses.
         """
 
+    def box_secret(self, label: bytes) -> bytes | None:
+        """32 octets of this label that only this box can know, the same each time; None: there is no device for it.
+
+        Raises:
+            KeyFileError: the device cannot be asked.
+        """
+
 
 class SoftKeyStore:
     """Keys in files."""
@@ -98,6 +105,10 @@ class SoftKeyStore:
             advice="without --clear-tpm the key's file is removed; revoke the sensor at the collector",
         )
 
+    def box_secret(self, label: bytes) -> bytes | None:  # noqa: ARG002 - the protocol's shape
+        """None."""
+        return None
+
 
 class AbsentKeyStore:
     """The store that is asked for and cannot be opened: says so whenever a key is wanted, for who looks at the rest."""
@@ -127,6 +138,10 @@ class AbsentKeyStore:
         raise self._reason
 
     def clear_device(self) -> None:
+        """Raises the reason."""
+        raise self._reason
+
+    def box_secret(self, label: bytes) -> bytes | None:  # noqa: ARG002 - the protocol's shape
         """Raises the reason."""
         raise self._reason
 

@@ -32,6 +32,8 @@ IDENTITY = "identity"
 SPOOL = "spool"
 OURS = (IDENTITY, SPOOL, "rules-cache", "run", SETUP, CLOCK)
 """Everything of a state folder that is ours, in the order of its removal. What else lies there is left and named."""
+SUPERVISOR = "supervisor"
+"""Ours, and kept: the key of box and supervisor was made by their maker, and no stick brings another."""
 
 
 class NotConfirmedError(OperatorError):
@@ -154,7 +156,7 @@ def _carry_on(
             _remove(state_dir / f"{name}.new")
         left = [] if token_file is None or _removed(token_file) else [str(token_file)]
         fsync_folder(state_dir)
-        left += sorted(path.name for path in state_dir.iterdir() if path.name != marker.MARKER_NAME)
+        left += sorted(path.name for path in state_dir.iterdir() if path.name not in (marker.MARKER_NAME, SUPERVISOR))
     except OSError as error:
         raise fault(Path(error.filename or state_dir), error) from error
     marker.remove(state_dir)

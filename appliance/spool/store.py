@@ -152,6 +152,11 @@ class Spool:
         """How many accepted events were ever lost, to want of room or to damage."""
         return self._shelf.lost_events
 
+    @property
+    def broken(self) -> str:
+        """Why nothing is accepted any more until the spool is opened anew; empty while that is not so."""
+        return self._writer.broken
+
     def append(self, events: Sequence[tuple[int, Render]]) -> list[int]:
         """Accept events, each a priority (0-255) and a function from (epoch, seq) to its fragment; all or none.
 

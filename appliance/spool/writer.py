@@ -27,6 +27,11 @@ class SegmentWriter:
         self._broken = ""
         self.segment: Segment | None = None
 
+    @property
+    def broken(self) -> str:
+        """Why it refuses all further work; empty while it does not."""
+        return self._broken
+
     def reopen(self, segment: Segment) -> None:
         """Go on in a segment that is there and sound to its end.
 

@@ -35,6 +35,7 @@ SEVERITIES: tuple[Severity, ...] = ("ok", "warning", "critical")
 _COUNTER = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
 _CHECK = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{0,64}", re.ASCII)
+_WORD = re.compile(r"(?:[a-z][a-z-]{0,31})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,21 @@ class RulesHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class SupervisorHealth:
+    """The microcontroller that guards the box's power. `state` and `last_reset` are words of the sensor's, in lower
+    case; `last_reset` says why the box was last started, empty when nobody could tell.
+    """
+
+    state: str
+    last_reset: str = ""
+    boots: int | None = None
+    """Starts of the box since it was last well for a while."""
+    firmware: str = ""
+    temperature_c: float | None = None
+    voltage_mv: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HealthFinding:
     """What one health check found."""
 
@@ -97,6 +113,8 @@ class Heartbeat:
     """The sensor's clock minus the collector's, as last measured."""
     capture: dict[str, int] = field(default_factory=dict)
     findings: tuple[HealthFinding, ...] = ()
+    supervisor: SupervisorHealth | None = None
+    """None: a sensor of before this field, or one that is not built to have a supervisor."""
 
     def to_json(self) -> bytes:
         """The body of the request.
@@ -128,6 +146,7 @@ class Heartbeat:
             clock_skew_ms=fields.optional_integer("clock_skew_ms", low=-MAX_SKEW_MS, high=MAX_SKEW_MS),
             capture=_counters(fields.fields("capture")),
             findings=tuple(_finding(item) for item in fields.objects("findings", MAX_FINDINGS)),
+            supervisor=_supervisor(fields.fields("supervisor")) if "supervisor" in fields else None,
         )
 
 
@@ -156,6 +175,17 @@ def _spool(fields: Fields) -> SpoolHealth:
 def _rules(fields: Fields) -> RulesHealth:
     return RulesHealth(
         digest=fields.text("digest", 64, _DIGEST), loaded=fields.integer("loaded"), refused=fields.integer("refused")
+    )
+
+
+def _supervisor(fields: Fields) -> SupervisorHealth:
+    return SupervisorHealth(
+        state=fields.text("state", 32, _WORD),
+        last_reset=fields.text("last_reset", 32, _WORD),
+        boots=fields.optional_integer("boots"),
+        firmware=fields.text("firmware", 64),
+        temperature_c=fields.optional_number("temperature_c", -273.2, 1000),
+        voltage_mv=fields.optional_integer("voltage_mv", high=1_000_000),
     )
 
 

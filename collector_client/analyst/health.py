@@ -73,7 +73,7 @@ def _card(row: SensorRow, refused: int, now_ns: int) -> SensorCard:
             f"{count(refused)} refused" if refused else "", "warn" if refused else "ok", "events kept in quarantine"
         ),
         rules=_rules(health.get("rules")),
-        host=_host(health),
+        host=_host(health) + _supervisor(health.get("supervisor")),
         findings=[
             (item["check"], Line(item["text"], _SEVERITY[item["severity"]])) for item in health.get("findings", ())
         ],
@@ -167,6 +167,25 @@ def _host(health: dict[str, Any]) -> list[tuple[str, Line]]:
     versions = " / ".join(filter(None, (health.get("version"), health.get("engine_version"))))
     out.append(("Version", Line(versions or "\u2013")))
     return out
+
+
+# Resets that somebody wanted, or that a mains cut explains; every other one means that the box stood still.
+_CALM_RESETS = ("", "power-on", "asked", "button")
+
+
+def _supervisor(supervisor: dict[str, Any] | None) -> list[tuple[str, Line]]:
+    if not supervisor:
+        return []
+    state, reset = supervisor["state"], supervisor["last_reset"]
+    lines = [("Supervisor", Line(state, {"up": "ok", "absent": "off"}.get(state, "warn")))]
+    if reset:
+        lines.append(("Last reset", Line(reset, "ok" if reset in _CALM_RESETS else "warn", "why the box last started")))
+    if supervisor.get("temperature_c") is not None:
+        degrees = supervisor["temperature_c"]
+        lines.append(("Board", Line(f"{degrees:.0f} °C", _above(degrees, 70, 85))))
+    if supervisor.get("voltage_mv") is not None:
+        lines.append(("Supply", Line(f"{supervisor['voltage_mv'] / 1000:.2f} V")))
+    return lines
 
 
 def _above(value: float, warn: float, bad: float) -> str:

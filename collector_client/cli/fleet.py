@@ -44,7 +44,7 @@ _REVOKE = "  vedette-collector revoke /var/lib/vedette-collector s-fryock32azdps
 def add(commands: Any) -> None:
     """Declare the commands."""
     listing = add_command(
-        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance", _SENSORS
+        commands, "sensors", "list sensors: state, last alert, gaps, certificate, assurance, last reset", _SENSORS
     )
     add_directory(listing, optional=True)
     add_json(listing)
@@ -92,7 +92,18 @@ def run_sensors(args: argparse.Namespace) -> int:
         hint("no sensor has enrolled yet; make a token:")
         hint(f"  vedette-collector token new {args.directory} --tenant TENANT --site SITE")
     print_table(
-        ("sensor", "where", "state", "key", "heartbeat UTC", "last alert UTC", "alerts", "gaps", "valid to"),
+        (
+            "sensor",
+            "where",
+            "state",
+            "key",
+            "heartbeat UTC",
+            "last alert UTC",
+            "alerts",
+            "gaps",
+            "valid to",
+            "last reset",
+        ),
         (
             (
                 row.sensor_id,
@@ -104,6 +115,7 @@ def run_sensors(args: argparse.Namespace) -> int:
                 row.alerts,
                 sum(last - first + 1 for first, last in row.gaps),
                 shown_time(row.cert_not_after_ns)[:10],
+                (row.health.get("supervisor") or {}).get("last_reset", ""),
             )
             for row in rows
         ),

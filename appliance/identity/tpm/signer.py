@@ -34,6 +34,7 @@ from appliance.identity.folder import read_small
 from appliance.identity.keyfile import NEW_KEY, TSS2_PEM, read_private, write_once
 from appliance.identity.signer import Assurance
 from appliance.identity.tpm import attestation, provider
+from appliance.identity.tpm.box_secret import box_secret
 from appliance.identity.tpm.keys import SRK_HANDLE, create_ldevid, idevid, ldevid
 from appliance.identity.tpm.session import open_tpm
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
@@ -116,6 +117,15 @@ class TpmKeyStore:
         """
         with open_tpm(self.tcti) as tpm:
             tpm.esapi.clear(ESYS_TR.LOCKOUT)
+
+    def box_secret(self, label: bytes) -> bytes:
+        """See `KeyStore.box_secret`; the same before and after TPM2_Clear.
+
+        Raises:
+            TpmError: the TPM is missing or refuses.
+        """
+        with open_tpm(self.tcti) as tpm:
+            return box_secret(tpm, label)
 
     def idevid_request(self, request: x509.CertificateSigningRequestBuilder) -> bytes:
         """A PKCS#10 request in DER for the box's first identity, for its maker's CA.

@@ -10,6 +10,7 @@ from appliance.health import CheckName, Facts, Severity, Start, Starts, examine,
 from appliance.health.check import CaptureInterval
 from appliance.health.checks import CHECKS
 from appliance.identity import Life
+from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth
 from appliance.uplink import State, UplinkStatus
 from appliance.wire.heartbeat import HostHealth
@@ -27,6 +28,7 @@ GOOD = Facts(
     capture=CaptureInterval(1_000_000, 0),
     certificate=Life(NOW - 5 * DAY, NOW + 25 * DAY),
 )
+GUARDED = SupervisorStatus("up", "hears healthy beats", is_up=True, firmware="1.0.0", last_reset="power-on")
 OK, WARNING, CRITICAL = Severity.OK, Severity.WARNING, Severity.CRITICAL
 
 CASES = [
@@ -62,6 +64,14 @@ CASES = [
     (CheckName.UPLINK, {"uplink": UplinkStatus(State.STARTING, 700.0)}, CRITICAL, "starting for 700 s"),
     (CheckName.UPLINK, {"uplink": UplinkStatus(State.HELD, 0.0, reason="40455 SEQUENCE_FORK")}, CRITICAL, "FORK"),
     (CheckName.UPLINK, {"uplink": UplinkStatus(State.SLOWED, 700.0, reason="quota")}, WARNING, "quota"),
+    (CheckName.SUPERVISOR, {"supervisor": ABSENT}, OK, "no supervisor board"),
+    (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, state="absent", is_up=False)}, WARNING, "absent"),
+    (CheckName.SUPERVISOR, {"supervisor": SupervisorStatus("silent", "nobody answers")}, WARNING, "nobody answers"),
+    (CheckName.SUPERVISOR, {"supervisor": SupervisorStatus("faulty", "another program has it")}, WARNING, "another"),
+    (CheckName.SUPERVISOR, {"supervisor": SupervisorStatus("unpaired", "no key")}, WARNING, "no key"),
+    (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, last_reset="beats-stopped")}, OK, "beats-stopped"),
+    (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, flags=("tampered",))}, WARNING, "tampered"),
+    (CheckName.SUPERVISOR, {"supervisor": replace(GUARDED, flags=("rollback asked",))}, WARNING, "rollback"),
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.health import Monitor
+from appliance.health import CheckName, Monitor
 from appliance.spool import Spool
 from appliance.uplink import UplinkStatus
 from appliance.wire.heartbeat import Heartbeat, RulesHealth
@@ -82,4 +82,4 @@ def test_a_snapshot_of_a_closed_spool_is_still_a_snapshot(monitor: Monitor, spoo
         path.unlink()
     facts, findings = monitor.look(UplinkStatus())
     assert facts.spool.events == 0
-    assert len(findings) == 7
+    assert len(findings) == len(CheckName)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.health import Liveness, Notifier, NotifyError, Watchdog
+from appliance.health import Liveness, Notifier, NotifyError, Part, Sign, Watchdog
 from tests.fakes.clock import FakeClock
 
 
@@ -104,3 +104,15 @@ def test_the_thread_feeds_until_it_is_told_to_end(manager: tuple[socket.socket, 
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_sign_of_death_ends_the_feeding_and_is_named(manager: tuple[socket.socket, str]) -> None:
+    sock, address = manager
+    signs, told = [Sign(Part.SPOOL, True, "")], []
+    watchdog = Watchdog(Notifier(address, 10.0), Liveness(FakeClock()), signs=lambda: signs, on_stale=told.append)
+    assert watchdog.tick()
+    assert sock.recv(1000) == b"WATCHDOG=1"
+    signs.append(Sign(Part.CAPTURE, False, "stands still"))
+    assert not watchdog.tick()
+    assert sock.recv(1000) == b"STATUS=stopped: capture (stands still)"
+    assert told == [["capture (stands still)"]]

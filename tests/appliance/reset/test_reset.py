@@ -13,6 +13,7 @@ import pytest
 from appliance.cli.main import main
 from appliance.errors import EnvironmentFault, OperatorError
 from appliance.identity import KeyFileError, SoftKeyStore
+from appliance.mcu import link_key, make_link_key
 from appliance.reset import Done, NotConfirmedError, Order, UndeliveredError, finish, reset
 from appliance.reset.marker import MARKER_NAME
 from appliance.reset.reset import OURS
@@ -92,6 +93,14 @@ def test_what_is_not_ours_stays_and_is_named(tmp_path: Path, authority: Authorit
     (tmp_path / "state" / "rules-cache").symlink_to(elsewhere)
     assert reset(tmp_path / "state", SoftKeyStore(), YES).left == ("notes",)
     assert (elsewhere / "precious").exists()
+
+
+def test_the_pair_of_box_and_supervisor_outlives_a_reset(tmp_path: Path, authority: Authority) -> None:
+    state = tmp_path / "state"
+    enrolled(state, authority)
+    key = make_link_key(SoftKeyStore(), state, lambda size: b"k" * size)
+    assert reset(state, SoftKeyStore(), Order(None)).left == ()
+    assert link_key(SoftKeyStore(), state) == key
 
 
 def test_a_token_file_that_is_a_folder_is_left_alone(tmp_path: Path, authority: Authority) -> None:

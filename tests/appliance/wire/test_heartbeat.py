@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.wire import heartbeat as words
-from appliance.wire.heartbeat import HealthFinding, Heartbeat, HeartbeatAnswer, HostHealth, RulesHealth, SpoolHealth
+from appliance.wire.heartbeat import (
+    HealthFinding,
+    Heartbeat,
+    HeartbeatAnswer,
+    HostHealth,
+    RulesHealth,
+    SpoolHealth,
+    SupervisorHealth,
+)
 from appliance.wire.session import SessionError
 
 GOOD = Heartbeat(
@@ -24,6 +32,7 @@ GOOD = Heartbeat(
     clock_skew_ms=-20,
     capture={"packets": 12, "kernel_drops": 0},
     findings=(HealthFinding("disk_space", "warning", "3 % left"),),
+    supervisor=SupervisorHealth("up", "beats-stopped", 2, "1.0.0", 41.5, 12_040),
 )
 
 counts = st.integers(0, 2**63 - 1)
@@ -48,6 +57,16 @@ heartbeats = st.builds(
     findings=st.lists(
         st.builds(HealthFinding, st.just("disk_space"), st.sampled_from(words.SEVERITIES), st.text()), max_size=5
     ).map(tuple),
+    supervisor=st.none()
+    | st.builds(
+        SupervisorHealth,
+        st.sampled_from(["absent", "up", "hold"]),
+        st.sampled_from(["", "power-on", "beats-stopped"]),
+        st.none() | counts,
+        st.just("1.0.0"),
+        st.none() | st.floats(-40, 120),
+        st.none() | st.integers(0, 60_000),
+    ),
 )
 
 
@@ -73,6 +92,9 @@ def test_the_answer_survives_the_way(clock_ns: int, slow_down_ms: int) -> None:
         replace(GOOD, findings=GOOD.findings * (words.MAX_FINDINGS + 1)),
         replace(GOOD, findings=(HealthFinding("x", "fatal", ""),)),  # type: ignore[arg-type]
         replace(GOOD, version="x" * 65),
+        replace(GOOD, supervisor=SupervisorHealth("UP")),
+        replace(GOOD, supervisor=SupervisorHealth("up", "<script>")),
+        replace(GOOD, supervisor=SupervisorHealth("up", voltage_mv=-1)),
     ],
 )
 def test_a_heartbeat_out_of_bounds_is_refused_before_it_is_sent(bad: Heartbeat) -> None:

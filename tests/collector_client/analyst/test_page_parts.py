@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector_client.analyst import chart, params, present, vendor
+from collector_client.analyst.health import sensor_cards
 from collector_client.analyst.hexdump import as_text, hexdump
+from collector_client.store.fleet import SensorRow
 
 ANALYST = Path(vendor.__file__).parent
 NS = 1_000_000_000
@@ -176,3 +178,31 @@ def test_pages_and_scripts_carry_nothing_inline_and_nothing_foreign() -> None:
         assert not re.search(r"\son[a-z]+=|\sstyle=|hx-on|javascript:|\binnerHTML\b|\beval\(", text), path.name
         assert "|safe" not in text, path.name
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), path.name
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "shown"),
+    [
+        (None, {}),
+        ({"state": "absent", "last_reset": ""}, {"Supervisor": ("absent", "off")}),
+        (
+            {"state": "up", "last_reset": "power-on", "temperature_c": 41.4, "voltage_mv": 12_040},
+            {
+                "Supervisor": ("up", "ok"),
+                "Last reset": ("power-on", "ok"),
+                "Board": ("41 °C", "ok"),
+                "Supply": ("12.04 V", "ok"),
+            },
+        ),
+        (
+            {"state": "hold", "last_reset": "beats-stopped", "temperature_c": 71.0, "voltage_mv": None},
+            {"Supervisor": ("hold", "warn"), "Last reset": ("beats-stopped", "warn"), "Board": ("71 °C", "warn")},
+        ),
+    ],
+)
+def test_a_box_that_stood_still_has_colour(
+    supervisor: dict[str, object] | None, shown: dict[str, tuple[str, str]]
+) -> None:
+    row = SensorRow("s-1", "", "t", "s", "software", "on time", None, None, None, health={"supervisor": supervisor})
+    (card,) = sensor_cards([row], {}, 0)
+    assert {name: (line.text, line.level) for name, line in card.host} == shown

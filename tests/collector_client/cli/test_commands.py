@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from appliance.wire.heartbeat import Heartbeat, HostHealth, SpoolHealth, SupervisorHealth
 from appliance.wire.session import BatchHeader
 from collector_client.cli import build_parser, main
 from collector_client.config import load_config
@@ -158,6 +159,16 @@ def test_sensors_show_state_and_assurance(run: Run, collector: Collector, sensor
     table = run("sensors", collector.directory)[1]
     assert sensor.sensor_id in table
     assert "software" in table
+
+
+def test_sensors_show_why_a_box_was_last_started(run: Run, collector: Collector, sensor: FakeSensor) -> None:
+    supervisor = SupervisorHealth("up", "beats-stopped", 1, "1.0.0", 41.0, 12_000)
+    spool = SpoolHealth(7, 5, 4, 1000)
+    beat = Heartbeat(2, 1, "0.1.0", HostHealth(1.0, 0.1, 20.0, 30.0, 10**9), spool, supervisor=supervisor)
+    sensor.heartbeat(beat.to_json())
+    assert "beats-stopped" in run("sensors", collector.directory)[1]
+    (row,) = json.loads(run("sensors", collector.directory, "--json")[1])
+    assert row["health"]["supervisor"]["voltage_mv"] == 12_000
 
 
 def test_sensors_say_who_is_in_quarantine_why_and_the_way_out(

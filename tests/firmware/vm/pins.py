@@ -1,0 +1,1 @@
+"""A board without pins."""
