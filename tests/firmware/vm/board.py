@@ -14,13 +14,13 @@ terminal that the other side has made non-blocking.
 import gc
 import sys
 
-import bench_board
+import bare_board
 from fake_element import Element
 
 from loader.folder import Folder
 
 
-class Board(bench_board.Board):
+class Board(bare_board.Board):
     """What `start` makes; a turn ends when the other side has asked for another."""
 
     def __init__(self, pins) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG002
