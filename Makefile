@@ -85,7 +85,10 @@ vectors: setup ## Make the test vectors anew and fail when the tree's differ
 	@$(PY) tests/vectors/snml/generate.py && $(PY) tests/vectors/mcu_link/generate.py && git diff --exit-code -- tests/vectors
 
 .PHONY: ci
-ci: lint test ## What CI runs
+ci: lint test image-smoke ## What CI runs (as root: the image unpacks file owners)
+
+.PHONY: ci-full
+ci-full: ci image-check image-test firmware-check firmware-sim ## What CI runs, image and firmware made twice, all drills, the emulator (as root; hours without KVM)
 
 .PHONY: wheels
 wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python) and vedette-engine
@@ -93,6 +96,42 @@ wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python
 	@$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
 	@ls -1 dist
+
+# The image is made by a Python that has pip, setuptools and maturin: the tree's own, or another by PY=.
+IMAGE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+
+.PHONY: image-keys
+image-keys: $(IMAGE_PY) ## Development keys for Secure Boot and the TPM policy, once, outside the tree (as root)
+	@$(PY) -m image $(ARGS) keys
+
+.PHONY: image
+image: $(IMAGE_PY) image-keys ## The box's disk image in dist/image, with bill of materials and sums (as root)
+	@$(PY) -m image $(ARGS) build
+
+.PHONY: image-drill
+image-drill: $(IMAGE_PY) image-keys ## The same image with a way in for drills, in dist/image-drill; never ship it
+	@$(PY) -m image --drill $(ARGS) build
+
+.PHONY: image-check
+image-check: $(IMAGE_PY) image-keys ## Make the image twice and compare: root, hash tree, initrd, unsigned kernel file
+	@$(PY) -m image $(ARGS) check
+
+.PHONY: image-boot
+image-boot: image ## Boot the image in a virtual machine with Secure Boot and a TPM, until it is healthy
+	@$(PY) -m image $(ARGS) boot
+
+.PHONY: image-smoke
+image-smoke: $(IMAGE_PY) image-keys ## The shortest honest drill: build, install from a stick with nothing typed, enroll, first alert
+	@$(PY) -m image $(ARGS) build --no-download
+	@$(PY) -m image $(ARGS) install
+
+.PHONY: image-test
+image-test: image image-drill ## All drills, each in its own virtual machine; times in dist/image-drills.json (an hour and more)
+	@$(PY) -m image $(ARGS) drills
+
+.PHONY: flash-tool
+flash-tool: ## vedette-flash as one file, dist/vedette-flash.pyz: writes the image onto a stick, on any computer with Python
+	@python3 -m image.flash.pyz dist/vedette-flash.pyz
 
 # Images are made by a Python with nothing installed: the tree's own, or another by PY=.
 FIRMWARE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
@@ -112,9 +151,6 @@ dist/firmware/SHA256SUMS: $(FIRMWARE_SOURCES)
 .PHONY: firmware-sim
 firmware-sim: $(FIRMWARE_PY) dist/firmware/SHA256SUMS ## Boot the RP2040's image in an emulator: hello, beats, secure element, relay, watchdog
 	@$(PY) -m tests.firmware.sim.run $(ARGS)
-
-.PHONY: ci-full
-ci-full: ci firmware-check firmware-sim ## What CI runs, and the firmware: built twice, then run in the emulator (as root)
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

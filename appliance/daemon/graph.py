@@ -32,6 +32,7 @@ from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.enroll.clock_floor import ClockFloor
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health import DiskProbe, Liveness, Monitor, Pulse
+from appliance.health.start import read_starts
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.identity.keyfile import read_private, write_once
 from appliance.mcu import ABSENT, Supervisor
@@ -113,6 +114,7 @@ def build(
             certificate=lambda: certificate_life(folder),
             version=__version__,
             engine_version=vedette_engine.__version__,
+            starts=read_starts(),
             supervisor=lambda: ABSENT if supervisor is None else supervisor.status(),
             drops="kernel_drops",
         )
