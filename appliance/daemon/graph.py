@@ -37,6 +37,7 @@ from appliance.identity.keyfile import read_private, write_once
 from appliance.mcu import ABSENT, Supervisor
 from appliance.spool import Spool
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
+from appliance.wire.codes import SessionCode
 from appliance.wire.heartbeat import Heartbeat, RulesHealth
 from appliance.wire.snml import Detail, Encoding, Sanitizer, Sensor, encode_message_from_fragments
 
@@ -125,6 +126,7 @@ def build(
             chance=chance,
             on_renewed=uplink.introduce_anew,
             on_state=on_renewal,
+            urged=lambda: uplink.status().reason.startswith(str(SessionCode.AUTHORITY_RETIRED)),
         )
     except BaseException:
         spool.close()
