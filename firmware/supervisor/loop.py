@@ -61,6 +61,7 @@ class Supervisor:
         self.upgrade = Upgrade(board.folder, trial, board.number, board.mpy)
         self.link = Link(board, board.random, self.introduction, self.pairing.key)
         self.generation = 0
+        self.gives_up_key = False
         self.uptime_ms = 0
         self.beat_age_ms = MOST_MS
         self._event_ms = 0
@@ -112,6 +113,7 @@ class Supervisor:
         elif meant == button.FACTORY_RESET:
             self.journal.note(_EVENT["button-factory-reset"])
             self.tamper.clear()
+            self.gives_up_key = True
             self.pairing.forget()
             self.link.change_key(self.pairing.key)
             self.happen(policy.UNPAIRED)
