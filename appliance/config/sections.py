@@ -43,8 +43,8 @@ class IdentitySection:
 
     key_store: str = key(
         "tpm",
-        "tpm: made in the TPM and never out of it; secure-element: in the supervisor's, which signs for a key of each day;"
-        " software: a file, which can be copied",
+        "tpm: made in the TPM and never out of it; secure-element: in the supervisor's, which signs for a file of each"
+        " day; software: a file, which can be copied",
         choices=("tpm", "secure-element", "software"),
     )
     tcti: str = key("", "Way to the TPM as a TCTI string; empty: device:/dev/tpmrm0")

@@ -1,7 +1,8 @@
 """`vedette run`: `Daemon` is the running sensor, `ask_status` asks one from outside."""
 
+from appliance.daemon.element import ReachedElement
 from appliance.daemon.graph import identity_folder
 from appliance.daemon.run import Daemon
 from appliance.daemon.status import ask_status
 
-__all__ = ["Daemon", "ask_status", "identity_folder"]
+__all__ = ["Daemon", "ReachedElement", "ask_status", "identity_folder"]

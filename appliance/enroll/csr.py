@@ -1,7 +1,7 @@
 """The certificate request: our key, the name that it is to bear, nothing else.
 
-Rules of this file: pure but for the signers. The collector takes from a request only the key; site, tenant and rights come from the token.
-Other EST servers may hold the names of a renewal against those in force (RFC 7030 section 4.2.2).
+Rules of this file: pure but for the signers. The collector takes from a request only the key; site, tenant and rights
+come from the token. Other EST servers may hold the names of a renewal against those in force (RFC 7030 section 4.2.2).
 """
 
 from __future__ import annotations

@@ -281,7 +281,9 @@ class Renewal:
                 # (RFC 8446 section 4.4.2.4); the answer to a recovery says the true reason.
                 self._on_step(str(exc))
         voucher = identity.signer.voucher if isinstance(identity.signer, VouchedSigner) else identity.signer
-        what = "the next certificate, signed by the secure element" if by_element else "recovery, signed with the old key"
+        what = (
+            "the next certificate, signed by the secure element" if by_element else "recovery, signed with the old key"
+        )
         self._on_step(f"{url}: asking for {what}")
         request = request_der if residency is None else residency.encode()
         exchange.recover(vouched_request(voucher, identity.certificate.sensor_id, request))

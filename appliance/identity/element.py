@@ -299,4 +299,3 @@ class _Delegate(ec.EllipticCurvePrivateKey):
 
     def __deepcopy__(self, memo: Any) -> _Delegate:
         return self
-

@@ -1,6 +1,6 @@
 """The secure element on the supervisor's board, through the link: the few things that are asked of it.
 
-Rules of this file: the opcodes are this closed list, and the firmware takes no other (`firmware/supervisor/commands.py`).
+Rules of this file: the opcodes are this closed list, and the firmware takes no other (`supervisor/commands.py` there).
 One slot is ours. A key is made once: the firmware refuses to make one over another unless a hand at the board's button
 allowed it. What an element says that is no answer is an error by name.
 """
@@ -27,7 +27,9 @@ UNLOCKED = b"\xff\xff\x00\x00" * 8
 SECURE_S, SECURE_PATIENCE_S = 15.0, 5.0
 """A signature takes a third of a second; the rest is for a link that must greet anew first. Asked again only after the
 answer is surely lost: an answer does not say of which question it is."""
-NAMES = {0x03: "it does not understand that", NO_KEY: "it cannot do that with this slot", 0xFF: "no answer that holds"}
+NO_ANSWER = 0xFF
+"""The driver's word for silence and for an answer that is damaged."""
+NAMES = {0x03: "it does not understand that", NO_KEY: "it cannot do that with this slot"}
 
 
 class LinkElement:
@@ -98,6 +100,11 @@ class LinkElement:
 
 
 def _checked(status: int, data: bytes, length: int) -> bytes:
+    if status == NO_ANSWER:
+        raise ElementMissingError(
+            "secure element: the chip on the supervisor's board gives no answer that holds",
+            advice="cut the board's power for a moment; if it stays so, the chip is not there or broken",
+        )
     if status or len(data) != length:
         what = NAMES.get(status, "an answer of another length" if not status else "it refused")
         raise ElementRefusedError(

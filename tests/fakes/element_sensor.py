@@ -1,5 +1,5 @@
-"""A sensor with a secure element as the collector meets it: the element is a key that only signs; the key that speaks is
-another one each day.
+"""A sensor with a secure element as the collector meets it: the element is a key that only signs; the key that speaks
+is another one each day.
 
 Rules of this file: as `sensor.py`: real TLS, and the freedom to misbehave.
 """

@@ -112,7 +112,8 @@ def test_a_key_is_not_replaced_by_another_unless_a_hand_at_the_button_gave_the_b
     element.absent = False
     one.supervisor.gives_up_key = True
     second = one.say(*make)[0][1].data
-    assert len(second) == 64 and second != first
+    assert len(second) == 64
+    assert second != first
     assert one.say(*make)[0][0] == mcu_words.REFUSED
 
 
@@ -131,7 +132,16 @@ def test_what_locks_or_writes_the_element_cannot_be_asked_over_the_link() -> Non
     one = Bench(Board(bus=element))
     one.hello()
     for opcode, p1 in (
-        (0x12, 0), (0x17, 0), (0x16, 3), (0x15, 0), (0x02, 2), (0x47, 0), (0x24, 0), (0x24, 1), (0x40, 0x14), (0x41, 0),
+        (0x12, 0),
+        (0x17, 0),
+        (0x16, 3),
+        (0x15, 0),
+        (0x02, 2),
+        (0x47, 0),
+        (0x24, 0),
+        (0x24, 1),
+        (0x40, 0x14),
+        (0x41, 0),
     ):
         kind, word = one.say(mcu_words.SECURE, opcode, p1, 0, b"")[0]
         assert (kind, mcu_words.REFUSALS[word.why]) == (mcu_words.REFUSED, "not-known")
