@@ -63,8 +63,8 @@ DESCRIPTIONS = {
     "info": "What the supervisor says of itself and of the box: its state, why the box was last started, how often in a"
     " row, voltage\nand temperature. Exit 1 when no supervisor listens.",
     "element": "At manufacture, on a board with a secure element: its serial number and the digest of its key, which is"
-    " made now if\nthere is none. The provider pins that digest in the box's token: an element cannot prove by itself that it"
-    " is one.",
+    " made now if\nthere is none. The provider pins that digest in the box's token: an element cannot prove that"
+    " it is one.",
     "pair": "At manufacture, or after the supervisor was made to forget its key by a hand at its button: give it this"
     " box's key. With\nthe sensor's key in a TPM the TPM makes that key, and nothing of it is on the disk; else it is a"
     " file. Paired already is\nno error. The daemon must be at rest.",

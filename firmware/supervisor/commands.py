@@ -15,8 +15,7 @@ SECURE_CALLS = (
     (atecc.INFO, 0), (atecc.RANDOM, 0), (atecc.READ, 0),
     (atecc.GENKEY, atecc.SHOW_KEY), (atecc.GENKEY, atecc.MAKE_KEY), (atecc.SIGN, 0x80),
 )  # fmt: skip
-"""Opcode and first parameter. Nothing that locks, writes, counts or sets up an element: that is done at manufacture, not over
-this link."""
+"""Opcode and first parameter. Nothing that locks, writes, counts or sets an element up: that is for its maker."""
 
 
 def answer(supervisor, kind: int, word: object) -> None:  # type: ignore[no-untyped-def]

@@ -1,10 +1,12 @@
-"""From a board with a secure element to a sensor: real firmware, real link, real collector; the chip is a fake that really
-signs. No ATECC608 was tried."""
+"""From a board with a secure element to a sensor: real firmware, real link, real collector; the chip is a fake that
+really signs. No ATECC608 was tried.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from collector_client.__main__ import main as collector_main
 from tests.collector_client.harness import DAY_NS, Collector, production
 from tests.fakes.element_box import ElementBox
 from tests.fakes.signing_element import SigningElement
+from tests.loop import ROOT, Daemon
 
 
 @pytest.fixture
@@ -114,7 +117,7 @@ def test_without_its_element_a_box_speaks_until_the_day_is_over_and_says_what_is
 ) -> None:
     enrolled(box, collector)
     box.chip.absent = True
-    with pytest.raises(ElementMissingError, match="0xff|no answer"):
+    with pytest.raises(ElementMissingError, match="no answer that holds"):
         renew(plan(collector), box.identity, SystemClock())
     assert asked(box.identity, collector) == 200
     box.line.unplug()
@@ -168,3 +171,57 @@ def test_a_renewal_whose_element_went_away_goes_on_with_it(box: ElementBox, coll
     box.chip.bad_signature = False
     renew(plan(collector), box.identity, SystemClock())
     assert asked(box.identity, collector) == 200
+
+
+def test_while_the_daemon_has_the_port_it_lends_the_element(box: ElementBox, collector: Collector) -> None:
+    name = enrolled(box, collector)
+    pcap = next((ROOT / "tests" / "traffic" / "pcaps").glob("*.pcap"))
+    box.configure(collector.address, collector.pin, more=f'[capture]\nfiles = ["{pcap}"]\nwhen_done = "stay"')
+    argv = [sys.executable, "-m", "appliance", "run", "--config", str(box.state / "vedette.toml")]
+    daemon = Daemon("sensor", argv, box.state)
+    daemon.start()
+    try:
+        box.board.until("UP", 60)
+        before = box.chip.signed
+        done = box.vedette("enroll", "--renew")
+        assert done.returncode == 0, done.stderr
+        assert box.chip.signed == before + 1
+        status = json.loads(box.vedette("status", "--json").stdout)
+        sensor = status["sensor"]
+        assert (sensor["sensor_id"], sensor["assurance"]) == (name, "secure-element")
+        doctor = json.loads(box.vedette("doctor", "--json").stdout)
+        (key,) = [check for check in doctor["checks"] if check["check"] == "key"]
+        assert (key["state"], "secure element" in key["text"]) == ("ok", True)
+        assert bytes.fromhex(box.digest())
+        box.chip.absent = True
+        done = box.vedette("enroll", "--renew")
+        assert done.returncode != 0
+        assert "gives no answer that holds" in done.stderr
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_while_the_box_waits_for_its_setup_the_port_is_lent_too(box: ElementBox, collector: Collector) -> None:
+    argv = [sys.executable, "-m", "appliance", "supervisor", "wait", "--config", str(box.state / "vedette.toml")]
+    waiting = Daemon("waiting", argv, box.state)
+    waiting.start()
+    try:
+        enrolled(box, collector)
+    finally:
+        assert waiting.stop() == 0
+    assert not (box.state / "run" / "supervisor.sock").exists()
+
+
+def test_another_key_in_the_chip_needs_a_hand_at_the_board(box: ElementBox, collector: Collector) -> None:
+    enrolled(box, collector)
+    done = box.vedette("reset", "--clear-tpm", "--yes")
+    assert done.returncode != 0
+    assert "hold the board's button" in done.stderr
+    box.board.bench.supervisor.gives_up_key = True
+    (before,) = box.chip.slots.values()
+    done = box.vedette("reset", "--clear-tpm", "--yes")
+    assert done.returncode == 0, done.stderr
+    (after,) = box.chip.slots.values()
+    assert before.public_key() != after.public_key()
+    enrolled(box, collector)
+    assert len(collector.control("SELECT sensor_id FROM sensors")) == 2

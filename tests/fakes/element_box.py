@@ -1,4 +1,4 @@
-"""A box whose key is in a secure element: state folder, configuration, a serial line, the real firmware, a signing chip.
+"""A box whose key is in a secure element: state folder, configuration, serial line, the real firmware, a signing chip.
 
 Rules of this file: all that is fake is the chip and the board's pins. Commands run in processes of their own, as a
 person's do.
