@@ -2,6 +2,7 @@
 
     enrollment: token \\ element's key    the one it pins      another           any
     pins a key                          enroll               TOKEN_OTHER_KEY
+    pins a key, used by it before       as a renewal         TOKEN_OTHER_KEY
     pins none                                                                  ELEMENT_UNPINNED
 
     key that is signed for    new       issued, not used yet       used, superseded, another sensor's
@@ -20,6 +21,7 @@ import hashlib
 import hmac
 import sqlite3
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -74,15 +76,16 @@ class Elements:
                 came = f"a word of {asked.sensor_id} by {asked.key_id}"
                 raise refuse(SessionCode.PROOF_INVALID, came, f"one of {element_key_id}, by itself")
             vouching.check_signed_by(asked, element)
-            name, record = _owner(connection, found, element_key_id)
-            known = _check_fresh(connection, name, element_key_id, key)
-            if found.used_by == name and known is not None and now_ns < (known.not_after_ns or 0):
-                return known.certificate or b""
+            name, record, bound = _owner(connection, found, element_key_id)
+            _check_fresh(connection, name, element_key_id, key)
+            if record is not None and bound is not None and bound.token_id == found.token_id:
+                # The answer was lost. Its element's word gets the box as much by a renewal, so for as long.
+                return self._reissue(connection, record, bound, key, address, now_ns)
             check_open(found, now_ns)
             made = self.enrollment.issue(
                 connection, found, record, key, SECURE_ELEMENT, address, now_ns, element_key_id=element_key_id
             )
-            if elements.find(connection, element_key_id) is None:
+            if bound is None:
                 elements.bind(connection, element_key_id, name, spki_der(element), found.token_id, now_ns)
                 detail = f"key {element_key_id}, pinned by {found.made_by or 'operator'} with token {found.token_id}"
                 audit.record(connection, now_ns, _ACTOR, "bind element", name, detail)
@@ -104,12 +107,24 @@ class Elements:
             vouching.check_signed_by(asked, _public_key(element))
             _check_counts(element)
             record = vouching.standing(connection, element.sensor_id)
-            vouching.check_not_too_late(record.cert_not_after_ns or 0, now_ns, self.renewal.recovery_ns)
             _check_fresh(connection, element.sensor_id, element.key_id, key)
-            detail = f"by its element's key {element.key_id}, from {address}"
-            return self.renewal.issue(
-                connection, record, key, SECURE_ELEMENT, now_ns, "renew", detail, days=ELEMENT_DAYS
-            ).certificate
+            return self._reissue(connection, record, element, key, address, now_ns)
+
+    def _reissue(
+        self,
+        connection: sqlite3.Connection,
+        record: SensorRecord,
+        element: ElementRecord,
+        key: ec.EllipticCurvePublicKey,
+        address: str,
+        now_ns: int,
+    ) -> bytes:
+        vouching.check_not_too_late(record.cert_not_after_ns or 0, now_ns, self.renewal.recovery_ns)
+        detail = f"by its element's key {element.key_id}, from {address}"
+        issued = self.renewal.issue(
+            connection, record, key, SECURE_ELEMENT, now_ns, "renew", detail, days=ELEMENT_DAYS
+        )  # fmt: skip
+        return issued.certificate
 
 
 def _check_pin(token: TokenRecord, element: ec.EllipticCurvePublicKey) -> str:
@@ -123,8 +138,16 @@ def _check_pin(token: TokenRecord, element: ec.EllipticCurvePublicKey) -> str:
     return sensor_id(spki)
 
 
-def _owner(connection: sqlite3.Connection, token: TokenRecord, element_key_id: str) -> tuple[str, SensorRecord | None]:
-    """The sensor that the element signs for, coming with this token."""
+class _Owner(NamedTuple):
+    """The sensor that an element signs for, and what is on record of both."""
+
+    name: str
+    record: SensorRecord | None
+    element: ElementRecord | None
+
+
+def _owner(connection: sqlite3.Connection, token: TokenRecord, element_key_id: str) -> _Owner:
+    """Whose an element is, coming with this token."""
     element = elements.find(connection, element_key_id)
     if element is not None:
         _check_counts(element)
@@ -142,19 +165,18 @@ def _owner(connection: sqlite3.Connection, token: TokenRecord, element_key_id: s
             raise refuse(SessionCode.SENSOR_REVOKED, f"the key of {name}", "a key that is not revoked")
         if record.quarantined_ns is not None:
             raise quarantined(record)
-    return name, record
+    return _Owner(name, record, element)
 
 
 def _check_fresh(
     connection: sqlite3.Connection, name: str, element_key_id: str, key: ec.EllipticCurvePublicKey
-) -> keys.KeyRecord | None:
-    """The record of a key that is signed for: none yet, or one that waits for its first use."""
+) -> None:
+    """Raises `RefusedError` unless the key that is signed for is new, or one that waits for its first use."""
     asked = sensor_id(spki_der(key))
     known = keys.find(connection, asked)
     is_fresh = known is None or (known.sensor_id == name and known.first_used_ns is None and known.ends_ns is None)
     if asked == element_key_id or elements.find(connection, asked) is not None or not is_fresh:
         raise refuse(SessionCode.KEY_TAKEN, f"the key {asked}", "a fresh key")
-    return known
 
 
 def _check_counts(element: ElementRecord) -> None:

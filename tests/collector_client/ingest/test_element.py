@@ -101,6 +101,19 @@ def test_an_answer_that_was_lost_is_given_again(collector: Collector) -> None:
     assert sensor.certificate == second != first
 
 
+def test_a_box_that_never_got_its_answer_asks_with_the_same_token_days_later(collector: Collector) -> None:
+    sensor = box(collector)
+    token = collector.token(key_sha256=sensor.digest)
+    assert sensor.enroll_element(token).status == 200
+    collector.clock.ahead_ns = 3 * DAY_NS
+    assert sensor.enroll_element(token).status == 200
+    assert sensor.enroll_element(token, sensor.word(sensor.key, by=fresh_key())).code == "PROOF_INVALID"
+    assert box(collector).enroll_element(token).code == "TOKEN_OTHER_KEY"
+    assert len(audited(collector, "enroll")) == 1
+    collector.clock.ahead_ns = 40 * DAY_NS
+    assert sensor.enroll_element(token).code == "RECOVERY_TOO_LATE"
+
+
 def test_a_key_whose_certificate_ended_unused_is_signed_for_again(collector: Collector) -> None:
     sensor = enrolled(collector)
     fresh = fresh_key()
