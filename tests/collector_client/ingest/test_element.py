@@ -101,6 +101,24 @@ def test_an_answer_that_was_lost_is_given_again(collector: Collector) -> None:
     assert sensor.certificate == second != first
 
 
+def test_a_key_of_an_element_never_speaks_itself(collector: Collector) -> None:
+    """Neither its own, before and after it is bound, nor that of another box's element."""
+    sensor, other = box(collector), enrolled(collector)
+    token = collector.token(key_sha256=sensor.digest)
+    assert sensor.enroll_element(token, sensor.word(sensor.element)).code == "KEY_TAKEN"
+    assert sensor.enroll_element(token).status == 200
+    assert sensor.next_key(sensor.word(sensor.element)).code == "KEY_TAKEN"
+    assert sensor.next_key(sensor.word(other.element)).code == "KEY_TAKEN"
+    assert sensor.next_key(sensor.word(other.key)).code == "KEY_TAKEN"
+
+
+def test_the_first_word_of_an_element_is_in_its_own_name(collector: Collector) -> None:
+    sensor, other = box(collector), enrolled(collector)
+    token = collector.token(key_sha256=sensor.digest)
+    assert sensor.enroll_element(token, sensor.word(sensor.key, named=other.sensor_id)).code == "PROOF_INVALID"
+    assert sensor.enroll_element(token).status == 200
+
+
 def test_a_box_that_never_got_its_answer_asks_with_the_same_token_days_later(collector: Collector) -> None:
     sensor = box(collector)
     token = collector.token(key_sha256=sensor.digest)
