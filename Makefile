@@ -39,6 +39,7 @@ firmware-test: setup-test ## The supervisor: on CPython, on Debian 13's MicroPyt
 lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@MYPYPATH=firmware $(VENV)/bin/mypy --explicit-package-bases firmware/supervisor firmware/loader firmware/lib
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/python -m mypy.stubtest vedette_engine --mypy-config-file pyproject.toml
 	@cd $(NATIVE) && $(CARGO) fmt --all --check
@@ -84,7 +85,10 @@ vectors: setup ## Make the test vectors anew and fail when the tree's differ
 	@$(PY) tests/vectors/snml/generate.py && $(PY) tests/vectors/mcu_link/generate.py && git diff --exit-code -- tests/vectors
 
 .PHONY: ci
-ci: lint test ## What CI runs
+ci: lint test image-smoke ## What CI runs (as root: the image unpacks file owners)
+
+.PHONY: ci-full
+ci-full: ci image-check image-test firmware-check firmware-sim ## What CI runs, image and firmware made twice, all drills, the emulator (as root; hours without KVM)
 
 .PHONY: wheels
 wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python) and vedette-engine
@@ -92,6 +96,61 @@ wheels: setup ## The two distributions as wheels, in dist/: vedette (pure Python
 	@$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@cd $(NATIVE) && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out $(CURDIR)/dist
 	@ls -1 dist
+
+# The image is made by a Python that has pip, setuptools and maturin: the tree's own, or another by PY=.
+IMAGE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+
+.PHONY: image-keys
+image-keys: $(IMAGE_PY) ## Development keys for Secure Boot and the TPM policy, once, outside the tree (as root)
+	@$(PY) -m image $(ARGS) keys
+
+.PHONY: image
+image: $(IMAGE_PY) image-keys ## The box's disk image in dist/image, with bill of materials and sums (as root)
+	@$(PY) -m image $(ARGS) build
+
+.PHONY: image-drill
+image-drill: $(IMAGE_PY) image-keys ## The same image with a way in for drills, in dist/image-drill; never ship it
+	@$(PY) -m image --drill $(ARGS) build
+
+.PHONY: image-check
+image-check: $(IMAGE_PY) image-keys ## Make the image twice and compare: root, hash tree, initrd, unsigned kernel file
+	@$(PY) -m image $(ARGS) check
+
+.PHONY: image-boot
+image-boot: image ## Boot the image in a virtual machine with Secure Boot and a TPM, until it is healthy
+	@$(PY) -m image $(ARGS) boot
+
+.PHONY: image-smoke
+image-smoke: $(IMAGE_PY) image-keys ## The shortest honest drill: build, install from a stick with nothing typed, enroll, first alert
+	@$(PY) -m image $(ARGS) build --no-download
+	@$(PY) -m image $(ARGS) install
+
+.PHONY: image-test
+image-test: image image-drill ## All drills, each in its own virtual machine; times in dist/image-drills.json (an hour and more)
+	@$(PY) -m image $(ARGS) drills
+
+.PHONY: flash-tool
+flash-tool: ## vedette-flash as one file, dist/vedette-flash.pyz: writes the image onto a stick, on any computer with Python
+	@python3 -m image.flash.pyz dist/vedette-flash.pyz
+
+# Images are made by a Python with nothing installed: the tree's own, or another by PY=.
+FIRMWARE_PY = $(if $(filter $(VENV)/bin/python,$(PY)),setup)
+FIRMWARE_SOURCES = pyproject.toml $(shell find firmware appliance/wire -name '*.py')
+
+.PHONY: firmware
+firmware: $(FIRMWARE_PY) ## The supervisor's flash images in dist/firmware, from Debian's source packages (as root)
+	@$(PY) -m firmware.uf2 build $(ARGS)
+
+.PHONY: firmware-check
+firmware-check: $(FIRMWARE_PY) ## Make them twice, in two folders: the same in every octet (as root)
+	@$(PY) -m firmware.uf2 check $(ARGS)
+
+dist/firmware/SHA256SUMS: $(FIRMWARE_SOURCES)
+	@$(PY) -m firmware.uf2 build
+
+.PHONY: firmware-sim
+firmware-sim: $(FIRMWARE_PY) dist/firmware/SHA256SUMS ## Boot the RP2040's image in an emulator: hello, beats, secure element, relay, watchdog
+	@$(PY) -m tests.firmware.sim.run $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what the other targets made in the tree

@@ -66,7 +66,7 @@ def compiled(modules: Mapping[str, bytes], mpy_cross: Path) -> dict[str, bytes]:
             path.write_bytes(source)
             made = path.with_suffix(".mpy")
             # `-s` is the name that a traceback shows; without it, the folder's would be in the octets.
-            command = [mpy_cross, "-s", name, "-o", made, path]
+            command = [str(mpy_cross), "-s", name, "-o", str(made), str(path)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
             except OSError as error:

@@ -10,11 +10,25 @@ import sys
 from collections.abc import Sequence
 
 from appliance import __version__
-from appliance.cli import config, doctor, enroll, replay, reset, rules, run, setup, spool, status, supervisor
+from appliance.cli import (
+    config,
+    doctor,
+    enroll,
+    escrow,
+    replay,
+    reset,
+    rules,
+    run,
+    setup,
+    spool,
+    status,
+    supervisor,
+    support_bundle,
+)
 from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
-COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, supervisor, reset, config)
+COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, supervisor, reset, escrow, support_bundle, config)
 
 
 def build_parser() -> Parser:

@@ -48,7 +48,7 @@ def greeted(
     """
     if not config.supervisor.port:
         raise OperatorError("[supervisor] port: none came", advice="name the serial port of the supervisor's board")
-    supervisor = supervisor_of(config, key, SystemClock(), lambda: beat)
+    supervisor = supervisor_of(config, lambda: key, SystemClock(), lambda: beat)
     supervisor.open()
     return supervisor, supervisor.settle(SETTLE_S)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from appliance.cli.reset import finish_reset
 from appliance.cli.timely import time_source, trusted_pin
 from appliance.clock import SystemClock
 from appliance.config import load_base, load_config
-from appliance.daemon import Daemon, identity_folder
+from appliance.daemon import Daemon, identity_folder, log_handler
 from appliance.enroll.timekeeping import needs_system_time, working_clock
 from appliance.health.watchdog import Notifier
 
@@ -43,7 +44,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler(sys.stderr, os.environ)])
     notifier = Notifier.from_environment()
     # First: a reset takes what a stick has set away, which is a layer of the configuration.
     finish_reset(load_base(args.config))

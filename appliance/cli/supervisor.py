@@ -30,7 +30,7 @@ from appliance.daemon.status import ask_status
 from appliance.errors import EnvironmentFault, OperatorError
 from appliance.health import Liveness, Notifier, Watchdog
 from appliance.identity import ElementKeyStore
-from appliance.mcu import NoAnswerError, State, link_key, make_link_key
+from appliance.mcu import KeySource, NoAnswerError, State, make_link_key
 from appliance.mcu.orders import hold, pair, update
 from appliance.mcu.upgrade import MAX_BYTES, Firmware
 from appliance.wire import mcu_words as words
@@ -227,7 +227,7 @@ def run_wait(args: argparse.Namespace) -> int:
     generation = secrets.randbits(32)
     supervisor = supervisor_of(
         config,
-        link_key(keys_of(config), state_dir(config)),
+        KeySource(keys_of(config), state_dir(config)),
         clock,
         # Nothing is at work yet, so nothing stands still; the last beat says that something else comes.
         lambda: (words.DRAINING if stop.is_set() else words.RUNNING, words.ALL_ALIVE, generation),

@@ -77,7 +77,7 @@ class ReachedElement:
             )
         # The element cannot guard the key of the link that leads to it: that is a file.
         key = link_key(SoftKeyStore(), self._state_dir)
-        supervisor = supervisor_of(config, key, SystemClock(), lambda: NO_BEAT)
+        supervisor = supervisor_of(config, lambda: key, SystemClock(), lambda: NO_BEAT)
         supervisor.open()
         with closing(supervisor):
             status = supervisor.settle(SETTLE_S)

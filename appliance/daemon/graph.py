@@ -33,6 +33,7 @@ from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.enroll.clock_floor import ClockFloor
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health import DiskProbe, Liveness, Monitor, Pulse
+from appliance.health.start import read_starts
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.identity.keyfile import read_private, write_once
 from appliance.mcu import ABSENT, Supervisor
@@ -103,7 +104,6 @@ def build(
         probe = DiskProbe(state_dir / "run" / "alive", clock)
         pulse = take_pulse(config, clock, liveness, probe, capture, pipeline, spool)
         beat = HealthBeat(pulse.signs, secrets.randbits(32))
-        # Before anything else has a line to the TPM, which may be the only one there is.
         supervisor = open_supervisor(config, folder.keys, clock, beat)
         monitor = Monitor(
             spool=spool,
@@ -115,6 +115,7 @@ def build(
             certificate=lambda: certificate_life(folder),
             version=__version__,
             engine_version=vedette_engine.__version__,
+            starts=read_starts(),
             supervisor=lambda: ABSENT if supervisor is None else supervisor.status(),
             drops="kernel_drops",
         )

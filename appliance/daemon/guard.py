@@ -1,13 +1,14 @@
 """What guards the daemon, as part of its object graph: the pulse that is taken of it, and the supervisor's loop.
 
 Rules of this file: it builds and does not run. Nothing about the supervisor keeps the daemon from its work: a key that
-cannot be used is told, and the box goes on as one without a board.
+cannot be used is told, and the box goes on as one whose board is not there.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from vedette_engine import Capture
@@ -17,7 +18,7 @@ from appliance.config import Config
 from appliance.engine.pipeline import Pipeline
 from appliance.health import DiskProbe, Liveness, Pulse
 from appliance.identity import KeyFileError, KeyStore
-from appliance.mcu import Link, SerialPort, Supervisor, SupervisorStatus, link_key
+from appliance.mcu import KeySource, Link, SerialPort, Supervisor, SupervisorStatus
 from appliance.mcu.supervisor import Health
 from appliance.spool import Spool
 
@@ -51,25 +52,31 @@ def take_pulse(
 
 
 def open_supervisor(config: Config, keys: KeyStore, clock: Clock, health: Health) -> Supervisor | None:
-    """The loop, not yet started; None where none is configured or its key cannot be used."""
-    if not config.supervisor.port:
+    """The loop, not yet started; None where no port is configured."""
+    port = config.supervisor.port
+    if not port:
         return None
-    try:
-        key = link_key(keys, Path(config.sensor.state_dir))
-    except KeyFileError as error:
-        log.error("supervisor: no key for the link, so it is left alone: %s", error)
-        return None
+    key = KeySource(keys, Path(config.sensor.state_dir))
+    if Path(port).exists():
+        # Before anything else has a line to the TPM, which may be the only one there is.
+        try:
+            key()
+        except KeyFileError as error:
+            log.error("supervisor: no key for its link: %s", error)
     return supervisor_of(config, key, clock, health)
 
 
-def supervisor_of(config: Config, key: bytes | None, clock: Clock, health: Health | None = None) -> Supervisor:
+def supervisor_of(
+    config: Config, key: Callable[[], bytes | None], clock: Clock, health: Health | None = None
+) -> Supervisor:
     """The loop over the configured port, not yet started."""
     section = config.supervisor
     return Supervisor(
         section.port,
         lambda: SerialPort(section.port, section.baud),
-        Link(key, secrets.token_bytes, clock.monotonic_s()),
+        Link(None, secrets.token_bytes, clock.monotonic_s()),
         clock,
+        key=key,
         health=health,
         on_event=lambda event: log.warning("supervisor: %s", event),
         on_state=tell_supervisor,

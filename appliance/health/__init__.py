@@ -6,6 +6,7 @@ from appliance.health.monitor import Monitor
 from appliance.health.probe import DiskProbe
 from appliance.health.pulse import Pulse
 from appliance.health.report import examine, table, worst
+from appliance.health.start import Start, Starts, parse_start, read_starts
 from appliance.health.watchdog import Liveness, Notifier, NotifyError, Watchdog
 
 __all__ = [
@@ -21,8 +22,12 @@ __all__ = [
     "Pulse",
     "Severity",
     "Sign",
+    "Start",
+    "Starts",
     "Watchdog",
     "examine",
+    "parse_start",
+    "read_starts",
     "table",
     "worst",
 ]

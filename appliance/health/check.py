@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
 from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth
@@ -34,6 +35,7 @@ class CheckName(Enum):
     CLOCK_SKEW = "clock_skew"
     CERTIFICATE_EXPIRY = "certificate_expiry"
     UPLINK = "uplink"
+    START = "start"
     SUPERVISOR = "supervisor"
 
 
@@ -57,6 +59,7 @@ class Facts:
     uplink: UplinkStatus
     capture: CaptureInterval = CaptureInterval()
     certificate: Life | None = None
+    starts: Starts = UNTOLD
     supervisor: SupervisorStatus = ABSENT
 
 

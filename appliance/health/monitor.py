@@ -15,6 +15,7 @@ from appliance.errors import ApplianceError
 from appliance.health.check import CaptureInterval, Facts, Finding
 from appliance.health.host import host_health
 from appliance.health.report import Standing, examine, heartbeat
+from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
 from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth, Spool
@@ -37,11 +38,15 @@ class Monitor:
         certificate: Callable[[], Life | None],
         version: str,
         engine_version: str,
+        starts: Starts = UNTOLD,
         supervisor: Callable[[], SupervisorStatus] = lambda: ABSENT,
         packets: str = "packets",
         drops: str = "drops",
     ) -> None:
-        """`packets` and `drops` name the two of the `counters` by which loss at the tap is judged."""
+        """`packets` and `drops` name the two of the `counters` by which loss at the tap is judged.
+
+        `starts`: what was noted before the daemon began; the sensor's own end is overwritten when it ends again.
+        """
         self._spool = spool
         self._spool_folder = spool_folder
         self._spool_max_bytes = spool_max_bytes
@@ -51,6 +56,7 @@ class Monitor:
         self._certificate = certificate
         self._version = version
         self._engine_version = engine_version
+        self._starts = starts
         self._supervisor = supervisor
         self._packets, self._drops = packets, drops
         self._started_ns = clock.wall_ns()
@@ -100,5 +106,6 @@ class Monitor:
             uplink=uplink,
             capture=interval,
             certificate=self._certificate(),
+            starts=self._starts,
             supervisor=self._supervisor(),
         )

@@ -11,7 +11,7 @@ from appliance.mcu.errors import (
     PortGoneError,
     UpgradeFailedError,
 )
-from appliance.mcu.key import link_key, make_link_key
+from appliance.mcu.key import KeySource, link_key, make_link_key
 from appliance.mcu.link import Link, State
 from appliance.mcu.port import Port, SerialPort
 from appliance.mcu.status import ABSENT, SupervisorStatus
@@ -20,6 +20,7 @@ from appliance.mcu.supervisor import Supervisor
 __all__ = [
     "ABSENT",
     "FirmwareFileError",
+    "KeySource",
     "Link",
     "LinkElement",
     "NoAnswerError",

@@ -41,6 +41,25 @@ def link_key(keys: KeyStore, state_dir: Path) -> bytes | None:
     return secret
 
 
+class KeySource:
+    """The key, asked for once; one that is not there yet is asked for again."""
+
+    def __init__(self, keys: KeyStore, state_dir: Path) -> None:
+        self._keys = keys
+        self._state_dir = state_dir
+        self._key: bytes | None = None
+
+    def __call__(self) -> bytes | None:
+        """See `link_key`.
+
+        Raises:
+            KeyFileError: as `link_key`.
+        """
+        if self._key is None:
+            self._key = link_key(self._keys, self._state_dir)
+        return self._key
+
+
 def make_link_key(keys: KeyStore, state_dir: Path, random: Callable[[int], bytes]) -> bytes:
     """The key, made now if there was none; on the disk before anybody else has it.
 

@@ -35,6 +35,7 @@ class State(Enum):
     """How the link is."""
 
     ABSENT = "absent"
+    FAULTY = "faulty"
     GREETING = "greeting"
     SILENT = "silent"
     FOREIGN = "foreign"
@@ -48,6 +49,7 @@ class Happening(Enum):
 
     OPENED = "opened"
     GONE = "gone"
+    FAULT = "fault"
     NO_ANSWER = "no answer"
     NOT_UNDERSTOOD = "not understood"
     NO_COMMON_VERSION = "no version in common"
@@ -59,6 +61,8 @@ class Happening(Enum):
 _WAITING = (State.GREETING, State.SILENT, State.FOREIGN, State.OTHER_VERSION, State.UNPAIRED)
 TRANSITIONS: dict[tuple[State, Happening], State] = {
     (State.ABSENT, Happening.OPENED): State.GREETING,
+    (State.FAULTY, Happening.OPENED): State.GREETING,
+    **{(state, Happening.FAULT): State.FAULTY for state in State},
     **{(state, Happening.GONE): State.ABSENT for state in State},
     **{(state, Happening.NO_ANSWER): State.SILENT for state in _WAITING},
     **{(state, Happening.NOT_UNDERSTOOD): State.FOREIGN for state in _WAITING},
@@ -71,6 +75,7 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
 
 MEANING = {
     State.ABSENT: "no supervisor board; systemd and the kernel's watchdog alone reset this box",
+    State.FAULTY: "the port, or the key of the link, cannot be used",
     State.GREETING: "greeted, no answer yet",
     State.SILENT: "the port is there, nobody answers: no board, one without power, or one that has another key",
     State.FOREIGN: "something answers that is no supervisor with our key",
@@ -114,14 +119,18 @@ class Link:
             return self.status is not None
         return self.state in (State.SILENT, State.FOREIGN, State.OTHER_VERSION, State.UNPAIRED) or bool(self.reason)
 
+    def use_key(self, key: bytes | None) -> None:
+        """Greet with this key from now on."""
+        self._key = key
+
     def opened(self, now_s: float) -> None:
         """There is a port."""
         self._happens(Happening.OPENED, now_s)
         self._greet_anew(now_s)
 
-    def gone(self, now_s: float, reason: str) -> None:
-        """The port is not there, or not any more."""
-        self._happens(Happening.GONE, now_s)
+    def gone(self, now_s: float, reason: str, *, is_fault: bool = False) -> None:
+        """The port is not there, or not any more; or it is, and cannot be used."""
+        self._happens(Happening.FAULT if is_fault else Happening.GONE, now_s)
         self.reason = reason
         self._session = None
         self._give_up_orders(now_s)
@@ -153,7 +162,7 @@ class Link:
     def send(self, now_s: float, health: Callable[[], tuple[int, int, int]] | None) -> bytes:
         """What is to be written now. `health` gives a beat's phase, bits and generation; None: nobody beats here."""
         self._give_up_orders(now_s)
-        if self.state is State.ABSENT:
+        if self.state in (State.ABSENT, State.FAULTY):
             return b""
         silent_s = now_s - self._heard_s
         if self._session is not None and self.state is State.UP:

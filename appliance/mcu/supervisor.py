@@ -12,19 +12,28 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.clock import Clock
-from appliance.mcu.errors import NoAnswerError, PortError
+from appliance.identity import KeyFileError
+from appliance.mcu.errors import NoAnswerError, PortError, PortGoneError
 from appliance.mcu.link import MEANING, Link, State
 from appliance.mcu.order import NAMES, PATIENCE_S, Order
 from appliance.mcu.port import Port
+from appliance.mcu.ration import Ration
 from appliance.mcu.status import SupervisorStatus, describe
 from appliance.wire import mcu_words as words
 
 REOPEN_S = 2.0
+KEY_AGAIN_S = 20.0
+"""A TPM that did not answer is asked again, not stormed; less than the daemon's patience with this loop."""
 BUSY_POLL_S = 0.01
 BUSY_S = 2.0
 """After an order, the next one probably follows at once, as the blocks of a firmware do."""
 BYTES_PER_S = 32_768
 """Three times what the line carries at its usual speed: more is noise, and is read no faster."""
+READS_PER_S = 300
+"""Of the blocks of a firmware there are fewer; a line that is not connected may give noise octet by octet."""
+DRIBBLE_S = 0.01
+TOLD_PER_MINUTE = 60
+"""Events and changes of state that are told; more are acknowledged and shown as the last, because no log is endless."""
 ORDER_S = 10.0
 
 Health = Callable[[], tuple[int, int, int]]
@@ -41,25 +50,33 @@ class Supervisor:
         link: Link,
         clock: Clock,
         *,
+        key: Callable[[], bytes | None] | None = None,
         health: Health | None = None,
         on_event: Callable[[str], None] = lambda _: None,
         on_state: Callable[[SupervisorStatus], None] = lambda _: None,
     ) -> None:
-        """`name` is the port's for people. Without `health` nobody beats here: orders only."""
+        """`name` is the port's for people. `key` gives the link's key when a port is open; None: the link has it.
+
+        Without `health` nobody beats here: orders only.
+        """
         self._name = name
         self._open_port = open_port
         self._link = link
         self._clock = clock
+        self._key = key
         self._health = health
         self._on_event = on_event
         self._on_state = on_state
         self._port: Port | None = None
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._pause = threading.Event()
-        self._busy_until_s = self._second_s = clock.monotonic_s()
-        self._taken = 0
+        now_s = clock.monotonic_s()
+        self._busy_until_s = now_s
+        self._bytes = Ration(BYTES_PER_S, 1.0, now_s)
+        self._reads = Ration(READS_PER_S, 1.0, now_s)
+        self._telling = Ration(TOLD_PER_MINUTE, 60.0, now_s)
         self._last_event = ""
-        self._status = describe(link, clock.monotonic_s(), port=name)
+        self._status = describe(link, now_s, port=name)
 
     def run(self, stop: threading.Event, *, beat: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set; `beat` is called at every turn, for the watchdog."""
@@ -139,8 +156,17 @@ class Supervisor:
 
         Raises:
             PortError: it cannot be used.
+            KeyFileError: the link's key cannot.
         """
-        self._port = self._open_port()
+        port = self._open_port()
+        try:
+            # Only now: a box without a board has no need to ask its TPM.
+            if self._key is not None:
+                self._link.use_key(self._key())
+        except KeyFileError:
+            port.close()
+            raise
+        self._port = port
         self._link.opened(self._clock.monotonic_s())
 
     def close(self) -> None:
@@ -165,27 +191,31 @@ class Supervisor:
     def _open(self, now_s: float) -> None:
         try:
             self.open()
-        except PortError as error:
-            self._link.gone(now_s, str(error))
+        except (PortError, KeyFileError) as error:
+            self._link.gone(now_s, str(error), is_fault=not isinstance(error, PortGoneError))
             self._look()
-            self._pause.wait(REOPEN_S)
+            self._pause.wait(REOPEN_S if isinstance(error, PortError) else KEY_AGAIN_S)
 
     def _exchange(self, port: Port) -> None:
         now_s = self._clock.monotonic_s()
         out = self._link.send(now_s, self._health)
         if out:
             port.write(out)
-        if now_s - self._second_s >= 1.0:
-            self._second_s, self._taken = now_s, 0
-        if self._taken >= BYTES_PER_S:
-            self._pause.wait(max(0.0, self._second_s + 1.0 - now_s))
-            return
+        too_much_s = self._bytes.wait_s(now_s)
+        if too_much_s or self._reads.wait_s(now_s):
+            self._pause.wait(too_much_s or DRIBBLE_S)
+            if too_much_s:
+                return
         wait_s = self._link.wait_s(now_s)
         data = port.read(min(wait_s, BUSY_POLL_S) if now_s < self._busy_until_s else wait_s)
-        self._taken += len(data)
-        for event in self._link.receive(data, self._clock.monotonic_s()):
+        now_s = self._clock.monotonic_s()
+        if data:
+            self._bytes.take(len(data), now_s)
+            self._reads.take(1, now_s)
+        for event in self._link.receive(data, now_s):
             self._last_event = words.EVENTS[event.what]
-            self._on_event(f"{self._last_event} (detail {event.detail}, {event.age_s} s ago)")
+            if self._telling.take(1, now_s):
+                self._on_event(f"{self._last_event} (detail {event.detail}, {event.age_s} s ago)")
 
     def _lose(self, error: PortError) -> None:
         if self._port is not None:
@@ -194,7 +224,7 @@ class Supervisor:
         self._link.gone(self._clock.monotonic_s(), str(error))
 
     def _look(self) -> None:
-        before = self._status.state
-        self._status = describe(self._link, self._clock.monotonic_s(), port=self._name, last_event=self._last_event)
-        if self._status.state != before:
+        before, now_s = self._status.state, self._clock.monotonic_s()
+        self._status = describe(self._link, now_s, port=self._name, last_event=self._last_event)
+        if self._status.state != before and self._telling.take(1, now_s):
             self._on_state(self._status)

@@ -31,6 +31,7 @@ from collector_client.ingest.element import Elements
 from collector_client.ingest.element_desk import ElementDesk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
+from collector_client.ingest.escrow import Escrow
 from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
@@ -202,6 +203,7 @@ class Ingest:
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
             timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
+            escrow=Escrow(directory, writing, self._clock),
             quotas=Quotas(
                 sensor=Quota(config.quota.sensor_events_per_minute),
                 tenant=Quota(config.quota.tenant_events_per_minute),

@@ -19,6 +19,15 @@ def run(pins) -> None:  # type: ignore[no-untyped-def]
     slot = trial.choose()
     if slot:
         sys.path.insert(0, board.folder.path + "/" + SLOTS[slot])
+    try:
+        turn_for_ever(board, trial)
+    except Exception:
+        trial.crashed()
+        raise
+
+
+def turn_for_ever(board, trial) -> None:  # type: ignore[no-untyped-def]
+    """The loop, of the frozen firmware or of a slot's."""
     # Only now, as these two may be those of a slot.
     import release
 

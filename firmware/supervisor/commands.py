@@ -10,6 +10,14 @@ from supervisor import atecc, measure, policy
 
 NOT_NOW, NOT_KNOWN, TOO_LONG, BAD_VALUE, NO_PART, BUSY = range(len(mcu_words.REFUSALS))
 FREE = (mcu_words.PAIR, mcu_words.ACK, mcu_words.BEAT, mcu_words.MEASURE, mcu_words.LEDS)
+NEEDS = {
+    mcu_words.SECURE: mcu_words.HAS_SECURE,
+    mcu_words.MEASURE: mcu_words.HAS_SENSORS,
+    mcu_words.UPGRADE_BEGIN: mcu_words.HAS_UPGRADE,
+    mcu_words.UPGRADE_BLOCK: mcu_words.HAS_UPGRADE,
+    mcu_words.UPGRADE_END: mcu_words.HAS_UPGRADE,
+}
+"""What both sides have to have named."""
 MOST_LEDS_S = 600
 SECURE_CALLS = (
     (atecc.INFO, 0), (atecc.RANDOM, 0), (atecc.READ, 0),
@@ -25,6 +33,8 @@ def answer(supervisor, kind: int, word: object) -> None:  # type: ignore[no-unty
         supervisor.link.send(REFUSED, kind, BAD_VALUE if known else NOT_KNOWN, 0)
     elif not supervisor.pairing.is_paired and kind not in FREE:
         supervisor.link.send(REFUSED, kind, NOT_NOW, 0)
+    elif NEEDS.get(kind, 0) & ~(supervisor.board.features & supervisor.link.features):
+        supervisor.link.send(REFUSED, kind, NO_PART, 0)
     else:
         TABLE[kind](supervisor, word)
 
@@ -98,9 +108,7 @@ def on_measure(supervisor, word) -> None:  # type: ignore[no-untyped-def]  # noq
 
 def on_secure(supervisor, word) -> None:  # type: ignore[no-untyped-def]
     element = supervisor.element
-    if element is None:
-        supervisor.link.send(REFUSED, mcu_words.SECURE, NO_PART, 0)
-    elif (word.opcode, word.p1) not in SECURE_CALLS:
+    if (word.opcode, word.p1) not in SECURE_CALLS:
         supervisor.link.send(REFUSED, mcu_words.SECURE, NOT_KNOWN, 0)
     elif word.opcode == atecc.GENKEY and word.p1 == atecc.MAKE_KEY and not may_make_key(supervisor, word.p2):
         supervisor.link.send(REFUSED, mcu_words.SECURE, NOT_NOW, 0)

@@ -25,8 +25,8 @@ class Link:
         self._introduce = introduce
         self._key = pairing_key
         self._reader = mcu_link.Reader()
-        self._session = None
-        self._next_session = None
+        self._session = None  # type: mcu_link.Session | None
+        self._next_session = None  # type: mcu_link.Session | None
         self.features = 0
         self._next_features = 0
         self.refused = 0
@@ -85,10 +85,10 @@ class Link:
     def _welcome(self, frame: bytes) -> bool:
         try:
             kind, _, body = mcu_link.unseal(self._key, frame)
-            if kind != mcu_words.HELLO:
-                return False
             hello = mcu_words.unpack(kind, body)
         except LinkError:
+            return False
+        if not isinstance(hello, mcu_words.Hello):
             return False
         nonce = self._random(mcu_link.NONCE)
         version = mcu_words.version_in_common(hello.oldest, hello.newest)

@@ -33,6 +33,14 @@ TELLS = {
     policy.TELL_HOLD_ENDED: _EVENT["hold-ended"],
     policy.TELL_LOCKOUT: _EVENT["lockout"],
 }
+TELL_NEEDS = {
+    _EVENT["tamper"]: mcu_words.HAS_TAMPER,
+    _EVENT["button-enroll"]: mcu_words.HAS_BUTTON,
+    _EVENT["button-factory-reset"]: mcu_words.HAS_BUTTON,
+    _EVENT["supply-low"]: mcu_words.HAS_SENSORS,
+    _EVENT["too-hot"]: mcu_words.HAS_SENSORS,
+}
+"""A host that has not named it would never say that it has heard, and all else would wait behind it."""
 REASONS = {
     policy.BECAUSE_BOOT_TIMEOUT: _RESET["boot-timeout"],
     policy.BECAUSE_BEATS_STOPPED: _RESET["beats-stopped"],
@@ -100,9 +108,9 @@ class Supervisor:
         is_low, is_hot = self.monitor.tick(elapsed_ms)
         self.policy.is_supply_low = self.monitor.supply.is_bad
         if is_low:
-            self.journal.note(_EVENT["supply-low"], self.monitor.supply_mv)
+            self.journal.note(_EVENT["supply-low"], self.monitor.supply_mv or 0)
         if is_hot:
-            self.journal.note(_EVENT["too-hot"], self.monitor.temperature_dc)
+            self.journal.note(_EVENT["too-hot"], self.monitor.temperature_dc or 0)
         if self.tamper.tick(self.board.tamper_open()):
             self.journal.note(_EVENT["tamper"])
         meant = self.button.tick(elapsed_ms, self.board.button_down())
@@ -143,6 +151,9 @@ class Supervisor:
         self._event_ms -= elapsed_ms
         event = self.journal.unheard()
         if event is None or not self.link.has_session or self._event_ms > 0:
+            return
+        if TELL_NEEDS.get(event[1], 0) & ~self.link.features:
+            self.journal.heard(event[0])
             return
         self._event_ms = EVENT_AGAIN_MS
         self.link.send(mcu_words.EVENT, event[0], event[1], event[2], event[4] // 1000)

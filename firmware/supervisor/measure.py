@@ -14,7 +14,7 @@ def pack(serial: str, supply_mv: "int | None", temperature_dc: "int | None", upt
     """The pack; empty where `senml` is not."""
     if senml is None:
         return b""
-    measurements = senml.SenmlPack("urn:dev:ser:" + serial + ":")
+    measurements = senml.SenmlPack("vedette:supervisor:" + serial + ":")
     if supply_mv is not None:
         measurements.add(senml.SenmlRecord("supply", unit="V", value=supply_mv / 1000))
     if temperature_dc is not None:

@@ -48,8 +48,8 @@ class Monitor:
         self._left_ms = 0
         self.supply = Level(LOW_MV, GOOD_MV)
         self.heat = Level(HOT_DC, COOL_DC)
-        self.supply_mv = None
-        self.temperature_dc = None
+        self.supply_mv = None  # type: int | None
+        self.temperature_dc = None  # type: int | None
 
     def tick(self, elapsed_ms: int) -> "tuple[bool, bool]":
         """Whether just now the supply became low, and whether it became too hot."""

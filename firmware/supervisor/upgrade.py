@@ -33,7 +33,7 @@ class Upgrade:
         self._mpy = mpy
         self._size = 0
         self._sha256 = b""
-        self._running = None
+        self._running = hashlib.sha256()
         # A supervisor that has started anew on trial still answers an UPGRADE_END whose first answer was lost.
         self.stage = WRITTEN if trial.on_trial else IDLE
         self.wanted = 0

@@ -16,17 +16,19 @@ from appliance.config.keys import keys_of
 from appliance.config.load import toml_value
 from appliance.config.sections import SECTIONS
 from collector_client.cli.main import build_parser as collector_parser
+from image.flash.cli import build_parser as flash_parser
 
 ROOT = Path(__file__).parents[2]
-FILES = ("README.md", "appliance/README.md", "collector_client/README.md")
+FILES = ("README.md", "appliance/README.md", "collector_client/README.md", "image/flash/README.md")
 BLOCK = re.compile(r"<!-- (?P<what>help: [a-z -]+|config keys) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def commands() -> dict[str, str]:
-    """Every command of both programs, as typed -> its help text."""
+    """Every command of our programs, as typed -> its help text."""
     found: dict[str, str] = {}
     _walk(appliance_parser(), found)
     _walk(collector_parser(), found)
+    _walk(flash_parser(), found)
     return found
 
 

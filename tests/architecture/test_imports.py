@@ -45,13 +45,22 @@ def test_the_appliance_never_imports_the_collector(path: Path) -> None:
     assert not {n for n in imported(path) if n.split(".")[0] in ("collector_client", "image", "firmware", "tests")}
 
 
+@pytest.mark.parametrize("path", files("image"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_image_knows_only_the_standard_library_and_the_wire(path: Path) -> None:
+    allowed = sys.stdlib_module_names | {"image"}
+    foreign = {n for n in imported(path) if n.split(".")[0] not in allowed and not n.startswith("appliance.wire")}
+    assert not foreign
+
+
 @pytest.mark.parametrize("path", files("appliance/wire"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_wire_is_a_leaf(path: Path) -> None:
     allowed = sys.stdlib_module_names | {"lxml"}
     assert not {n for n in imported(path) if n.split(".")[0] not in allowed and not n.startswith("appliance.wire")}
 
 
-@pytest.mark.parametrize("path", files("appliance", "collector_client"), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", files("appliance", "collector_client", "image"), ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_no_import_hides_inside_a_function(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for function in ast.walk(tree):

@@ -26,6 +26,20 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vedette"
 
 
+def mirror() -> str:
+    """The Debian mirror of this machine's apt.
+
+    Raises:
+        DebianError: apt knows none.
+    """
+    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
+    said = subprocess.run([*targets, "Label: Debian"], capture_output=True, text=True, check=True, timeout=120)
+    mirrors = said.stdout.split()
+    if not mirrors:
+        raise DebianError("needs a Debian mirror in apt's configuration")
+    return min(mirrors)
+
+
 def ensure(root: Path, packages: str) -> None:
     """Make the folder if it is not there; `packages` is a list with commas.
 
@@ -37,15 +51,13 @@ def ensure(root: Path, packages: str) -> None:
     stamp = root / _STAMP
     if stamp.is_file() and stamp.read_text(encoding="ascii") == packages:
         return
-    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    said = subprocess.run([*targets, "Label: Debian"], capture_output=True, text=True, check=True, timeout=120)
-    mirrors = said.stdout.split()
-    if not mirrors or shutil.which("mmdebstrap") is None:
-        raise DebianError("needs mmdebstrap and a Debian mirror in apt's configuration")
+    source = mirror()
+    if shutil.which("mmdebstrap") is None:
+        raise DebianError("needs mmdebstrap")
     root.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(root, ignore_errors=True)
     print(f"making {root} with Debian {RELEASE}'s {packages}, once", file=sys.stderr)
-    command = ["mmdebstrap", "--variant=essential", f"--include={packages}", RELEASE, str(root), sorted(mirrors)[0]]
+    command = ["mmdebstrap", "--variant=essential", f"--include={packages}", RELEASE, str(root), source]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     if done.returncode:
         raise DebianError(f"mmdebstrap ended with {done.returncode}: {done.stderr[-1000:]}")

@@ -6,60 +6,21 @@ supervisor's time passes when the test says so. The firmware is run by this inte
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.fakes.serial_line import SerialLine
+from tests.fakes.guarded_box import Box, guarded
 from tests.fakes.virtual_board import GuardBoard, MicroPythonBoard, VirtualBoard
 from tests.loop import ROOT, Loop
 
-PCAPS = sorted((ROOT / "tests" / "traffic" / "pcaps").glob("*.pcap"))
 WAIT_S = 60.0
-"""For what must come; how long it takes is no matter."""
-
-
-@dataclass
-class Box:
-    """A sensor whose power the board holds."""
-
-    loop: Loop
-    line: SerialLine
-    board: GuardBoard
-
-    def vedette(self, *words: str) -> str:
-        return self.loop.run(
-            [sys.executable, "-m", "appliance", *words[:2], "--config", str(self.loop.config), *words[2:]]
-        )
-
-    def pass_s(self, seconds: int) -> None:
-        """The supervisor's time; whatever its relay does is done to the daemon."""
-        for _ in range(seconds):
-            before = len(self.board.power)
-            self.line.say(self.board.pass_s(1))
-            for is_given in self.board.power[before:]:
-                if is_given:
-                    self.loop.sensor.start()
-                else:
-                    self.loop.sensor.kill()
-
-    def reported(self, word: str, value: object) -> dict[str, Any]:
-        """What the collector has heard of the supervisor, once it has heard this."""
-        for _ in range(60):
-            (row,) = self.loop.ask_collector("sensors", str(self.loop.collector_dir), "--json")
-            said = row["health"].get("supervisor") or {}
-            if said.get(word) == value:
-                return dict(said)
-        raise AssertionError(f"{word} = {value!r} was waited for, {said} came")
 
 
 @pytest.fixture
@@ -75,15 +36,8 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GuardBoard
 
 @pytest.fixture
 def box(tmp_path: Path, board: GuardBoard) -> Iterator[Box]:
-    with SerialLine(board, tmp_path / "supervisor.port") as line:
-        loop = Loop(
-            tmp_path,
-            capture=f'files = {json.dumps([str(path) for path in PCAPS])}\nwhen_done = "stay"',
-            settings=f'[supervisor]\nport = "{line.path}"\n',
-        )
-        loop.prepare()
-        yield Box(loop, line, board)
-        loop.close()
+    with guarded(tmp_path, board) as made:
+        yield made
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ class SupervisorVm:
         """The serial port's path. This side keeps it open, so that a driver may close and open it."""
         self._errors = (folder / "errors").open("wb")
         self._restarts = self._cuts = 0
+        self.may_crash = 0
+        """How often the firmware may end by an exception: then the chip's watchdog starts it anew."""
         self._start("cold")
 
     def _start(self, cause: Cause) -> None:
@@ -76,9 +78,24 @@ class SupervisorVm:
                 raise AssertionError(f"the firmware ended: {(self.folder / 'errors').read_text()}")
         return [int(one) for one in answer.split()]
 
+    def _has_crashed(self) -> bool:
+        """Whether this start comes to nothing: the process ends, or answers."""
+        os.write(self._commands, b"turn 0 0\n")
+        while not select.select([self._answers], [], [], 0.05)[0]:
+            if self.process.poll() is not None:
+                # Nobody has read the line.
+                os.read(self._commands, 4096)
+                return True
+        os.read(self._answers, 4096)
+        return False
+
     def turn(self, ms: int = 10, count: int = 1) -> Seen:
         """`count` turns of the firmware's loop, `ms` of its time apart."""
         while True:
+            if self.may_crash and self._has_crashed():
+                self.may_crash -= 1
+                self._start("watchdog")
+                continue
             power, green, red, count, has_restarted, cuts = self._say(f"turn {ms} {count}")
             if not has_restarted:
                 return Seen(bool(power), bool(green), bool(red), self._restarts, self._cuts + cuts)

@@ -30,6 +30,10 @@ class GuardBoard(ABC):
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
+        self.beats = 0
+        """Those that were answered; the answer tells the state."""
+        self.told_state = ""
+        self._ear = Reader()
         self.power: list[bool] = [True]
         """Every change of the relay: True gives the host power."""
 
@@ -46,6 +50,7 @@ class GuardBoard(ABC):
         """Octets from the host; what the firmware says in one turn."""
         with self.changed:
             out = self._turn(data, TURN_MS)
+            self._listen(out)
             self.changed.notify_all()
             return out
 
@@ -60,6 +65,22 @@ class GuardBoard(ABC):
         """Wait, in real time, for what the host's words make of it."""
         with self.changed:
             assert self.changed.wait_for(lambda: self.state == state, within_s), f"{self.state}, {state} was waited for"
+
+    def until_beats(self, times: int, within_s: float) -> None:
+        """Wait, in real time, until so many beats from now on were answered."""
+        with self.changed:
+            until = self.beats + times
+            assert self.changed.wait_for(lambda: self.beats >= until, within_s), "the host does not beat"
+
+    def _listen(self, said: bytes) -> None:
+        """Frames are signed, not secret, so the line can be listened to."""
+        for frame in self._ear.feed(said):
+            with contextlib.suppress(LinkError):
+                plain = cobs_decode(frame)
+                if len(plain) > HEAD + TAG and plain[1] == words.STATUS:
+                    status: Any = words.unpack(words.STATUS, plain[HEAD:-TAG])
+                    self.told_state = words.STATES[status.state]
+                    self.beats += 1
 
     def _relay(self, has_power: bool) -> None:
         if has_power != self.power[-1]:
@@ -101,21 +122,19 @@ class VirtualBoard(GuardBoard):
 class MicroPythonBoard(GuardBoard):
     """Run by MicroPython in a process of its own, behind a terminal device of its own; closed by the test.
 
-    Its state is the one that it last told: frames are signed, not secret, so the line can be listened to.
+    Its state is the one that it last told.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._vm = SupervisorVm(folder)
         self._port = os.open(self._vm.tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        self._reader = Reader()
-        self._state = ""
         self._vm.turn()
 
     @property
     def state(self) -> str:
         """See `GuardBoard.state`."""
-        return self._state
+        return self.told_state
 
     def _turn(self, data: bytes, ms: int) -> bytes:
         while data:
@@ -125,15 +144,12 @@ class MicroPythonBoard(GuardBoard):
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._port, 4096):
                 out += piece
-        for frame in self._reader.feed(out):
-            with contextlib.suppress(LinkError):
-                self._listen(cobs_decode(frame))
         return out
 
-    def _listen(self, plain: bytes) -> None:
-        if len(plain) > HEAD + TAG and plain[1] == words.STATUS:
-            status: Any = words.unpack(words.STATUS, plain[HEAD:-TAG])
-            self._state = words.STATES[status.state]
+    def restart(self) -> None:
+        """The supervisor's own reset; the host keeps its power."""
+        with self.changed:
+            self._relay(self._vm.reset().has_power)
 
     def close(self) -> None:
         """End it."""

@@ -147,12 +147,20 @@ def test_the_port_may_be_closed_and_opened(board: SupervisorVm, host: Host) -> N
     assert host.beat() is not None
 
 
+def test_ten_minutes_of_beats_cost_no_memory(board: SupervisorVm, host: Host) -> None:
+    free = []
+    for _ in range(600):
+        board.turn(990)
+        free.append(host.beat().free_bytes)
+    assert min(free[300:]) >= min(free[:300])
+
+
 def test_measurements_come_as_senml(board: SupervisorVm, host: Host) -> None:
     board.pass_time(2000)
     word = host.say(mcu_words.MEASURE)
     assert isinstance(word, mcu_words.Measurements)
     pack = cbor2.loads(word.data)
-    assert pack[0][-2].startswith("urn:dev:ser:")
+    assert pack[0][-2].startswith("vedette:supervisor:")
     assert {record[0]: record[1] for record in pack} == {
         "supply": "V",
         "temperature": "Cel",

@@ -170,3 +170,31 @@ def test_noise_in_a_running_supervisor_is_silence_and_counters() -> None:
     assert one.state() == "UP"
     assert one.board.power_changes == [True]
     assert one.beat().dropped > 900
+
+
+@given(st.lists(st.tuples(st.sampled_from(["beat", "time", "replay", "hello"]), st.integers(0, 40)), max_size=40))
+def test_replays_between_true_frames_change_nothing_but_a_counter(steps: list[tuple[str, int]]) -> None:
+    """Two supervisors hear the same host, one of them also what was said before: they stay the same."""
+    clean, replayed = Bench(), Bench()
+    said: list[bytes] = []
+    for one in (clean, replayed):
+        one.hello()
+        one.beat()
+    body = mcu_words.pack(mcu_words.BEAT, mcu_words.RUNNING, mcu_words.ALL_ALIVE, 1)
+    old_hello = mcu_link.seal(clean.key, mcu_words.HELLO, 0, mcu_words.pack(mcu_words.HELLO, bytes(16), 1, 1, 0))
+    for what, number in steps:
+        if what == "beat":
+            frame = clean.session.seal(mcu_words.BEAT, body)
+            replayed.session.outgoing += 1
+            said.append(frame)
+            clean.board.inbox.extend(frame)
+            replayed.board.inbox.extend(frame)
+        elif what == "replay" and said:
+            replayed.board.inbox.extend(said[number % len(said)])
+        elif what == "hello":
+            replayed.board.inbox.extend(old_hello)
+        for one in (clean, replayed):
+            one.turn(number * 300 if what == "time" else 10)
+    assert replayed.supervisor.policy.__dict__ == clean.supervisor.policy.__dict__
+    assert replayed.board.power_changes == clean.board.power_changes
+    assert replayed.supervisor.journal.events == clean.supervisor.journal.events

@@ -63,5 +63,10 @@ def test_a_whole_firmware_goes_over_the_link_runs_from_its_slot_and_stays(tmp_pa
         board.reset()
         welcome = host.hello()
         assert (welcome.firmware_minor, welcome.flags & mcu_words.UPGRADE_ON_TRIAL) == (2, 0)
-        assert (board.flash / "a" / "supervisor" / "loop.py").is_file()
+        # What was good is damaged: five exceptions later the frozen firmware runs again.
+        (board.flash / "a" / "supervisor" / "loop.py").write_text("not Python")
+        board.may_crash = 5
+        board.reset()
+        assert board.may_crash == 0
+        assert host.hello().firmware_minor == 1
         os.close(host.fd)

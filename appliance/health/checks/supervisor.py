@@ -10,6 +10,7 @@ from appliance.health.check import CheckName, Facts, Finding, Severity
 from appliance.mcu import State
 
 _ADVICE = {
+    State.FAULTY.value: "see what it says; vedette supervisor info, with the daemon at rest",
     State.SILENT.value: "check the board's cable and power; was it exchanged, or paired with another box?",
     State.FOREIGN.value: "does [supervisor] port name the supervisor's port?",
     State.OTHER_VERSION.value: "update the box, or the supervisor's firmware by its service port",

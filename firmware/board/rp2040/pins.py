@@ -8,8 +8,9 @@ NUMBER = 1
 FEATURES = 31
 """Secure element, upgrade, sensors, tamper contact, button (`mcu_words.HAS_*`)."""
 
-POWER = 15
-"""High gives the host its power; pulled up outside, so that a chip in reset gives it too."""
+POWER = 14
+"""High gives the host its power; pulled up outside, so that a chip in reset gives it too. Never GP15: the first RP2040s
+lend that pin to USB for a moment when a host plugs in (erratum RP2040-E5)."""
 UART, TX, RX = 0, 0, 1
 BUS, SDA, SCL = 0, 4, 5
 GREEN, RED = 16, 17

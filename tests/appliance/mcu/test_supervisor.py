@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from appliance.clock import SystemClock
+from appliance.identity import KeyFileError
 from appliance.mcu import Link, NoAnswerError, OrderRefusedError, PortGoneError, SerialPort, Supervisor
-from appliance.mcu.supervisor import BYTES_PER_S, Health
+from appliance.mcu.supervisor import BYTES_PER_S, KEY_AGAIN_S, READS_PER_S, TOLD_PER_MINUTE, Health
 from appliance.wire import mcu_words as words
 from appliance.wire.mcu_link import MAX_FRAME
-from tests.fakes.board import KEY, Board, granted
+from tests.fakes.board import GOOD, KEY, Board, granted
 from tests.fakes.clock import FakeClock
 from tests.fakes.serial_line import SerialLine
 
@@ -193,6 +194,71 @@ def test_a_board_that_never_falls_silent_is_read_no_faster_than_it_may(noise: by
     assert len(flood.writes) >= 3, "it goes on to greet"
 
 
+class Dribble(Flood):
+    """One octet at each read, as a line gives that is not connected."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock, b"\x55")
+        self.reads = 0
+
+    def read(self, timeout_s: float) -> bytes:  # noqa: ARG002 - the protocol's shape
+        self.reads += 1
+        self._clock.advance(0.00009)
+        return self._data
+
+
+def test_a_line_that_is_not_connected_costs_little() -> None:
+    clock = FakeClock()
+    dribble, pause = Dribble(clock), Pause(clock)
+    supervisor = Supervisor("port", lambda: dribble, Link(KEY, os.urandom, clock.monotonic_s()), clock)
+    supervisor._pause = pause  # type: ignore[assignment]
+    start_s = clock.monotonic_s()
+    for _ in range(5000):
+        supervisor.turn()
+    assert dribble.reads / (clock.monotonic_s() - start_s) < 2 * READS_PER_S
+
+
+class Chatter:
+    """A board of ours that went mad: events and changes of state without end, each of them genuine."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._board = Board()
+        self._answer = b""
+        self._number = 0
+
+    def write(self, data: bytes) -> None:
+        self._answer += self._board.hear(data)
+
+    def read(self, timeout_s: float) -> bytes:  # noqa: ARG002 - the protocol's shape
+        self._clock.advance(0.01)
+        said, self._answer = self._answer, b""
+        if self._board._session is not None:
+            self._number += 1
+            said += self._board.say(words.EVENT, self._number, self._number % len(words.EVENTS), 0, 0)
+            said += self._board.say(words.STATUS, *GOOD._replace(state=self._number % len(words.STATES)))
+        return said
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_board_that_went_mad_does_not_fill_the_log() -> None:
+    clock, told = FakeClock(), []
+    chatter = Chatter(clock)
+    link = Link(KEY, os.urandom, clock.monotonic_s())
+    supervisor = Supervisor(
+        "port", lambda: chatter, link, clock, health=lambda: HEALTHY, on_event=told.append, on_state=told.append
+    )
+    supervisor._pause = Pause(clock)  # type: ignore[assignment]
+    start_s = clock.monotonic_s()
+    for _ in range(20_000):
+        supervisor.turn()
+    minutes = (clock.monotonic_s() - start_s) / 60
+    assert TOLD_PER_MINUTE <= len(told) <= TOLD_PER_MINUTE * (minutes + 1)
+    assert supervisor.status().last_event in words.EVENTS
+
+
 class Vanishing:
     """A port that goes away at its n-th use."""
 
@@ -230,4 +296,42 @@ def test_a_port_may_vanish_at_any_use(uses: int) -> None:
     for _ in range(10):
         clock.advance(1)
         supervisor.turn()
+    assert supervisor.status().state == "absent"
+
+
+def test_a_key_that_cannot_be_had_is_told_and_asked_for_again(line: SerialLine) -> None:
+    clock, pause = FakeClock(), Pause(FakeClock())
+    answers: list[bytes | KeyFileError] = [KeyFileError("TPM: does not answer"), KEY]
+
+    def key() -> bytes:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, KeyFileError):
+            raise answer
+        return answer
+
+    supervisor = Supervisor(
+        "port", lambda: SerialPort(str(line.path)), Link(None, os.urandom, 0), clock, key=key, health=lambda: HEALTHY
+    )
+    supervisor._pause = pause  # type: ignore[assignment]
+    supervisor.turn()
+    assert supervisor.status().state == "faulty"
+    assert "TPM: does not answer" in supervisor.status().says
+    assert pause.waited_s == KEY_AGAIN_S
+    for _ in range(20):
+        supervisor.turn()
+        clock.advance(0.1)
+    assert supervisor.status().is_up
+    supervisor.close()
+
+
+def test_a_box_without_a_board_asks_its_tpm_for_nothing() -> None:
+    def key() -> bytes:
+        raise AssertionError("asked for")
+
+    def no_port() -> SerialPort:
+        raise PortGoneError("port: not there")
+
+    supervisor = Supervisor("port", no_port, Link(None, os.urandom, 0), FakeClock(), key=key)
+    supervisor._pause = Pause(FakeClock())  # type: ignore[assignment]
+    supervisor.turn()
     assert supervisor.status().state == "absent"

@@ -68,6 +68,24 @@ def test_beats_that_stop_cut_the_power_for_four_seconds_and_the_reason_is_told()
     assert {event.what for event in one.events} >= {EVENT["warned"]}
 
 
+def test_nothing_is_said_to_a_host_that_has_lost_its_power_until_it_greets() -> None:
+    one = running()
+    one.pass_time(16_000)
+    assert one.board.has_power is False
+    one.board.outbox = bytearray()
+    one.pass_time(60_000)
+    assert one.board.outbox == b""
+    assert one.supervisor.journal.unheard() is not None
+    assert one.hello() is not None
+
+
+def test_a_relay_that_a_disturbance_has_moved_is_set_again() -> None:
+    one = running()
+    one.board.has_power = False
+    one.turn()
+    assert one.board.has_power is True
+
+
 def test_events_are_told_again_until_they_are_heard_and_then_the_next() -> None:
     one = running()
     one.board.is_open = True
@@ -85,6 +103,22 @@ def test_events_are_told_again_until_they_are_heard_and_then_the_next() -> None:
         one.pass_time(5000)
         one.beat()
     assert one.events == []
+
+
+def test_what_one_side_has_not_named_is_refused_or_not_said() -> None:
+    one = Bench()
+    one.hello(features=0)
+    one.beat()
+    for kind, values in ((mcu_words.MEASURE, ()), (mcu_words.UPGRADE_BEGIN, (1000, 0, 2, 0, bytes(32)))):
+        assert refusal(one.say(kind, *values)) == "no-part"
+    one.board.is_open = True
+    one.board.volts_mv = 4000
+    one.pass_time(14_000)
+    one.answers()
+    assert {event.what for event in one.events} == {EVENT["warned"]}
+    assert one.hello().features & mcu_words.HAS_UPGRADE
+    one.beat()
+    assert one.say(mcu_words.UPGRADE_BEGIN, 1000, 0, 2, 0, bytes(32))[0][0] == mcu_words.UPGRADE_STATE
 
 
 def test_an_event_that_was_not_heard_is_told_after_a_reset_of_the_supervisor() -> None:
@@ -217,6 +251,8 @@ def test_an_unpaired_supervisor_watches_over_nothing_and_is_paired_once() -> Non
     assert one.hello(key=mcu_link.UNPAIRED_KEY).flags & mcu_words.UNPAIRED
     assert refusal(one.say(mcu_words.POWER, 0)) == "not-now"
     assert refusal(one.say(mcu_words.HOLD, 60, 0)) == "not-now"
+    assert refusal(one.say(mcu_words.SECURE, 0x30, 0, 0, b"")) == "not-now"
+    assert refusal(one.say(mcu_words.UPGRADE_BEGIN, 1000, 0, 2, 0, bytes(32))) == "not-now"
     assert one.beat().state == mcu_words.STATES.index("LOCKOUT")
     assert one.say(mcu_words.PAIR, one.key) == [(mcu_words.PAIRED, (mcu_link.fingerprint(one.key),))]
     assert refusal(one.say(mcu_words.PAIR, bytes(range(1, 33)))) == "not-now"
@@ -258,6 +294,9 @@ def test_only_a_hand_unpairs_and_clears_the_latch() -> None:
         one.turn()
         one.answers()
         assert one.events[-1].number > number
+    one.welcome = None
+    assert one.hello() is None
+    assert one.hello(key=mcu_link.UNPAIRED_KEY) is not None
 
 
 def test_a_full_file_system_costs_memory_over_a_reset_and_nothing_else() -> None:

@@ -173,6 +173,28 @@ def test_a_firmware_that_cannot_be_kept_stays_on_trial_and_the_loop_goes_on() ->
     assert one.beat().flags & mcu_words.UPGRADE_ON_TRIAL
 
 
+def test_a_good_firmware_that_crashes_is_given_up_only_without_a_steady_run_between() -> None:
+    folder = MemoryFolder()
+    record = Record(folder, "trial")
+    one = Trial(record)
+    for _ in range(20):
+        one.crashed()
+    assert one.choose() == trial.FROZEN
+    one.begin(trial.A)
+    one.choose()
+    assert one.good()
+    for _ in range(3):
+        for _ in range(trial.CRASHES - 1):
+            one = Trial(Record(folder, "trial"))
+            one.crashed()
+        assert one.choose() == trial.A
+        assert not one.good()
+    for _ in range(trial.CRASHES):
+        one = Trial(Record(folder, "trial"))
+        one.crashed()
+    assert (one.choose(), one.reverted) == (trial.FROZEN, True)
+
+
 def test_a_block_without_a_beginning_is_answered_with_idle() -> None:
     one = running()
     assert one.say(mcu_words.UPGRADE_BLOCK, 0, b"x")[0][1].stage == STAGE["idle"]

@@ -11,15 +11,16 @@ Rules of this file: the board of the bench with a real port and a real folder un
 terminal that the other side has made non-blocking.
 """
 
+import gc
 import sys
 
-import bench_board
+import bare_board
 from fake_element import Element
 
 from loader.folder import Folder
 
 
-class Board(bench_board.Board):
+class Board(bare_board.Board):
     """What `start` makes; a turn ends when the other side has asked for another."""
 
     def __init__(self, pins) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG002
@@ -36,6 +37,9 @@ class Board(bench_board.Board):
 
     def write(self, data: bytes) -> None:
         sys.stdout.buffer.write(data)
+
+    def free_bytes(self) -> int:
+        return gc.mem_free()
 
     def restart(self) -> None:
         self._answer(True)
@@ -56,6 +60,7 @@ class Board(bench_board.Board):
                 self._set(words[1], int(words[2]))
         self._turns -= 1
         self.now_ms += self._step_ms
+        gc.collect()
 
     def _set(self, name: str, value: int) -> None:
         if name == "button":
