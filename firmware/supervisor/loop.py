@@ -68,8 +68,7 @@ class Supervisor:
         self.element = Atecc(board.bus, board.pause_ms) if board.bus is not None else None
         self.upgrade = Upgrade(board.folder, trial, board.number, board.mpy)
         self.link = Link(board, board.random, self.introduction, self.pairing.key)
-        self.generation = 0
-        self.gives_up_key = False
+        self.generation, self.gives_up_key = 0, False
         self.uptime_ms = 0
         self.beat_age_ms = MOST_MS
         self._event_ms = 0
