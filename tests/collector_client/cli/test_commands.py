@@ -139,6 +139,7 @@ def test_a_token_that_goes_on_with_a_sensor_takes_where_from_its_record(
         (("--for", "me"), "sensor id"),
         (("--for", "SENSOR", "--site", "b"), "--for came with"),
         (("--for", "SENSOR", "--other-box", "--ek", "ab" * 32), "--other-box came with --ek"),
+        (("--for", "SENSOR", "--other-box", "--key", "ab" * 32), "--other-box came with --ek or --key"),
         (("--tenant", "a", "--site", "b", "--other-box"), "--other-box came without --for"),
     ],
 )
