@@ -1,4 +1,4 @@
-"""Drills of what a stick does besides installing unattended: it is the sensor itself, or it asks at screen and keyboard.
+"""Drills of what a stick does besides installing unattended: it is the sensor, or it asks at screen and keyboard.
 
 Rules of this file: as in drills.py; the shipped stick is used, with settings on it as a provider writes them.
 """
