@@ -51,6 +51,13 @@ def test_a_live_sensor_is_refused_where_it_could_not_keep_or_could_mistake_its_d
         install.may_live(disks(*listed), STICK, tpm=tpm)
 
 
+def test_a_stick_that_has_been_a_live_sensor_installs_no_other() -> None:
+    with pytest.raises(install.RefusalError, match="write it anew"):
+        install.never_live(disks(LIVE_STICK, disk("/dev/nvme0n1")), STICK)
+    fresh = disk("/dev/sda", tran="usb", parts=[part("ESP", STICK)])
+    install.never_live(disks(fresh, disk("/dev/nvme0n1", parts=[part("var", "b-2")])), STICK)
+
+
 def test_live_asks_the_boot_loader_for_one_start_and_writes_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[str, ...]] = []
 
