@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from image import faults, lives, measure, swtpm
+from image import faults, lives, measure, sticks, swtpm
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -222,6 +222,8 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
     "support": support,
+    "live": sticks.live,
+    "seat": sticks.seat,
     "measure": measure.measure,
     "drills": every,
 }

@@ -93,6 +93,8 @@ def command_line(root_hash: str) -> str:
     """The kernel's command line; it is part of what is signed."""
     words = [
         f"roothash={root_hash}",
+        # The kernel speaks to both; the last is /dev/console, whose lines vedette-screen.service puts on the screen.
+        "console=tty0",
         "console=ttyS0,115200",
         "quiet",
         "systemd.show_status=no",

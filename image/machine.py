@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image import ear
+from image import ear, seat
 from image.errors import DrillError
 from image.frames import management_arguments
 from image.keys import OWNER_GUID, Keys
@@ -58,6 +58,8 @@ class Machine:
     """More arguments for QEMU: where the two cards are plugged in; empty: nowhere."""
     drill: bool = False
     """It has the port by which a drill image takes commands."""
+    seat: bool = False
+    """Screen and keyboard; the keyboard is on the bus of the stick."""
     on_watchdog: str = "reset"
     lines: list[Line] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
@@ -170,6 +172,22 @@ class Machine:
         """
         ear.order(self.folder / "drill.sock", *argv)
 
+    def press(self, text: str) -> None:
+        """Type a text at its keyboard.
+
+        Raises:
+            DrillError: it has none.
+        """
+        seat.press(self.folder / "seat.sock", text)
+
+    def picture(self, name: str) -> int:
+        """Keep what its screen shows as NAME.ppm in its folder; returns how many pixels are lit.
+
+        Raises:
+            DrillError: it has none.
+        """
+        return seat.picture(self.folder / "seat.sock", self.folder / f"{name}.ppm")
+
     def forget(self) -> None:
         """What was said until now is of an earlier boot."""
         self._forgotten = len(self.lines)
@@ -281,6 +299,8 @@ class Machine:
             argv += ["-device", "usb-storage,bus=usb.0,drive=stick,bootindex=0,removable=on"]
         if self.drill:
             argv += ear.arguments(self.folder / "drill.sock")
+        if self.seat:
+            argv += seat.arguments(self.folder / "seat.sock")
         argv += list(self.network) or list(unplugged())
         return argv
 

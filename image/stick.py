@@ -1,9 +1,11 @@
 """The stick: the verified root that the box will have, a kernel file that installs, and a FAT partition for settings.
 
     ESP 384M (installer; /installed is the box's own ESP) | root-verity 16M | root 384M | VEDETTE 64M, FAT
+    a live sensor's first boot adds what a box's does: root-verity B, root B | var, LUKS2
 
 Rules of this file: it puts together what is made elsewhere. The installer's kernel file is signed like any other, but
-with no TPM policy: started from a stick, the TPM does not open a box's /var.
+with no TPM policy: the TPM does not open a box's /var for it. It is what the stick starts; a live sensor is the box's
+own kernel file, which the installer has the boot loader start once, each time.
 """
 
 from __future__ import annotations
@@ -28,12 +30,22 @@ _GLOBAL, _SECURITY = "8be4df61-93ca-11d2-aa0d-00e098032b8c", "d719b2cb-3d3a-4596
 VARIABLE_GUIDS = {"PK": _GLOBAL, "KEK": _GLOBAL, "db": _SECURITY}
 
 # Firmware in setup mode gets our keys before anything else is started; other firmware is left alone.
-LOADER_CONF = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll force\n"
+LOADER_CONF = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\ndefault install_*\nsecure-boot-enroll force\n"
 
-# On top of the box's own command line: nothing of the disk is touched but by the installer.
+# Named in overlay/usr/lib/vedette/install, too; a test compares them.
+LIVE_ENTRY = "live.conf"
+
+# On top of the box's own command line: nothing of the disk is touched but by the installer. A live sensor's kernel that
+# crashed has left its words in the firmware: they are for the boot that has a /var.
 INSTALL = (
-    "systemd.unit=vedette-install.target systemd.volatile=state luks=no fstab=no systemd.mask=systemd-repart.service"
+    "systemd.unit=vedette-install.target systemd.volatile=state luks=no fstab=no"
+    " systemd.mask=systemd-repart.service systemd.mask=systemd-pstore.service"
 )
+
+
+def live_entry(uki_name: str) -> str:
+    """The boot loader's entry for a live sensor (Boot Loader Specification, type 1): the box's own kernel file."""
+    return f"title Vedette, live\nefi /installed/EFI/Linux/{uki_name}\n"
 
 
 def make_enrollment(tools: Tools, keys: Keys, target: Path, *, epoch: int) -> None:
@@ -82,6 +94,8 @@ def make_stick(
     make_esp(esp, loader=loader, uki=uki, uki_name=uki_name, architecture=architecture, epoch=epoch)
     (esp / "loader/loader.conf").write_text(LOADER_CONF, encoding="ascii")
     make_enrollment(tools, keys, esp / "loader/keys/auto", epoch=epoch)
+    (esp / "loader/entries").mkdir()
+    (esp / "loader/entries" / LIVE_ENTRY).write_text(live_entry(slot.slot.uki_file), encoding="ascii")
     shutil.copytree(installed_esp, esp / "installed")
     set_times(esp, epoch)
     make_fat(tools, work / "settings.fat")

@@ -45,7 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--install",
         choices=("unattended", "ask", "live"),
-        help="on an install stick: unattended: without a question; ask; live: install nothing (default: ask)",
+        help="on an install stick: unattended: without a question; ask; live: run from the stick (default: ask)",
     )
 
 

@@ -97,7 +97,6 @@ def test_unattended_never_writes_over_what_is_not_ours(entry: dict, unattended: 
     (found,) = install.parse_disks(json.dumps({"blockdevices": [entry]}))
     assert (install.may_write(found, "unattended") == "yes") is unattended
     assert install.may_write(found, "ask") == "ask"
-    assert install.may_write(found, "live") not in ("yes", "ask")
 
 
 def test_the_first_port_is_management_and_slot_10_comes_after_slot_2() -> None:
