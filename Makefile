@@ -62,8 +62,12 @@ conformance: setup ## Same packets, same rules, same alerts as Suricata 8; needs
 	@$(PY) -m tests.conformance.run $(ARGS)
 
 .PHONY: conformance-est
-conformance-est: setup-test ## EST clients that are not ours (strongSwan, libest) enroll at the collector; as root
+conformance-est: setup-test ## EST with programs that are not ours (strongSwan, libest), in both roles; as root
 	@$(PY) -m tests.conformance.est $(ARGS)
+
+.PHONY: conformance-tls
+conformance-tls: setup-test ## Our TLS on Debian 13's OpenSSL: ML-KEM, resumption, a key in a TPM; as root
+	@$(PY) -m tests.conformance.tls $(ARGS)
 
 .PHONY: docs
 docs: setup ## Write the documentation blocks that are made from code (help texts, configuration keys)

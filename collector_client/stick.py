@@ -84,13 +84,13 @@ def check_stick(folder: Path) -> None:
         raise EnvironmentFault(f"{folder}: cannot be written", advice="is the stick's write protection on?")
 
 
-def checked_text(setup: Setup) -> bytes:
-    """The file's bytes, as a box will read them.
+def checked_text(setup: Setup, until: str = "") -> bytes:
+    """The file's bytes, as a box will read them; `until` when the token ends, in words.
 
     Raises:
         OperatorError: a value that a box would refuse.
     """
-    data = render_setup(setup).replace("\n", "\r\n").encode()
+    data = render_setup(setup, until=until).replace("\n", "\r\n").encode()
     try:
         parse_setup(data)
     except SetupFileError as error:

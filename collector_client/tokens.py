@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+from typing import NamedTuple
 
 from appliance.wire.enrollment import EnrollmentToken
 from collector_client.errors import OperatorError
-from collector_client.store import Control, audit, tenants, tokens
+from collector_client.store import Control, audit, residency, sensors, tenants, tokens
+from collector_client.store.errors import UnknownSensorError
 
 _ID_BYTES = 8
 _SECRET_BYTES = 32
@@ -63,10 +65,12 @@ def new_token(
     *,
     by: str = "",
     ek_sha256: bytes | None = None,
+    for_sensor: str | None = None,
 ) -> EnrollmentToken:
     """Make a token for one sensor of a site; tenant and site are made where they are new.
 
-    `by` is the operator; with `ek_sha256` only the TPM with that endorsement key enrolls.
+    `by` is the operator; with `ek_sha256` only the TPM with that endorsement key enrolls; `for_sensor` is of
+    `continuing_token` alone.
 
     Raises:
         OperatorError: a name that is empty, long, or not made of letters, digits, blanks, dots and dashes.
@@ -90,10 +94,54 @@ def new_token(
             expires_ns=now_ns + life_s * 10**9,
             made_by=by,
             ek_sha256=ek_sha256,
+            for_sensor=for_sensor,
         )
         detail = f"{tenant}/{site}, for {life_s} s" + (f", EK {ek_sha256.hex()}" if ek_sha256 else "")
+        detail += f", to go on with {for_sensor}" if for_sensor else ""
         audit.record(connection, now_ns, by or _NOBODY, "token new", token.token_id, detail)
     return token
+
+
+class Continued(NamedTuple):
+    """A token that goes on with a sensor's record; `ek_sha256` is the one TPM that may, None: any box."""
+
+    token: EnrollmentToken
+    tenant: str
+    site: str
+    ek_sha256: bytes | None
+
+
+def continuing_token(
+    control: Control,
+    sensor_id: str,
+    life_s: int,
+    now_ns: int,
+    *,
+    by: str = "",
+    ek_sha256: bytes | None = None,
+    other_box: bool = False,
+) -> Continued:
+    """Make a token whose key goes on with a sensor's record: after a reset, a new disk or a new box.
+
+    Only the TPM that proved the sensor's last key may enroll with it, unless `ek_sha256` names another one or
+    `other_box` lets in any. A sensor that proved none is not bound to a box.
+
+    Raises:
+        UnknownSensorError: no such record.
+        StoreError: the store failed.
+    """
+    with control.reading() as connection:
+        record = sensors.find(connection, sensor_id)
+        proved = residency.tpm_of(connection, sensor_id)
+    if record is None:
+        raise UnknownSensorError(
+            f"sensor {sensor_id} has no record here", advice="list them: vedette-collector sensors"
+        )
+    ek = ek_sha256 or (None if other_box else proved)
+    made = new_token(
+        control, record.tenant, record.site, record.label, life_s, now_ns, by=by, ek_sha256=ek, for_sensor=sensor_id
+    )
+    return Continued(made, record.tenant, record.site, ek)
 
 
 def revoke_token(control: Control, token_id: str, reason: str, now_ns: int, *, by: str = "") -> None:

@@ -60,7 +60,7 @@ def power_on(console: Console, power: ExitStack, folder: Path) -> tuple[Swtpm | 
     why_not = lacking()
     if not why_not:
         try:
-            with step(console, "making a TPM for the sensor (swtpm), with a certificate by its maker's CA"):
+            with step(console, "making a TPM for the sensor (swtpm)"):
                 return power.enter_context(fresh(folder / "tpm", serial="demo-sensor")), ""
         except SwtpmError as error:
             why_not = str(error)
@@ -87,8 +87,8 @@ def run(console: Console, folder: Path, tpm: Swtpm | None, why_not: str) -> int:
     capture = f'files = {json.dumps([str(path) for path in captures])}\nwhen_done = "stay"'
     loop = Loop(folder, capture=capture, tpm=tpm)
     try:
-        where = "in the TPM, proved to live there" if tpm else "in a file"
-        with step(console, f"making a collector and enrolling a sensor with a one-time token, its key {where}"):
+        where = "in the TPM" if tpm else "in a file"
+        with step(console, f"making a collector, enrolling a sensor with a token, key {where}"):
             loop.prepare()
         with step(console, f"{len(captures)} recorded captures through the engine, alerts to the collector"):
             loop.sensor.start()
@@ -117,9 +117,9 @@ def show_key(console: Console, assurance: str, tpm: Swtpm | None) -> None:
         return
     console.print(
         "Key of this sensor: P-256, made in a TPM and never out of it; key.pem holds what only that TPM can load."
-        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm) and a development CA vouches"
-        " for it, which this\ncollector lists in pki/tpm-roots-development. A TPM whose maker is in pki/tpm-roots gets"
-        " the assurance [green]tpm[/] by the same proof.",
+        f"\nIts assurance is [yellow]{assurance}[/], because this TPM is a program (swtpm), and the CA that vouches"
+        "\nfor it is one for development: this collector lists it in pki/tpm-roots-development. A TPM whose maker is in"
+        "\npki/tpm-roots gets the assurance [green]tpm[/] by the same proof.",
         soft_wrap=True,
     )
 

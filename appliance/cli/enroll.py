@@ -14,7 +14,7 @@ from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.cli.reset import finish_reset
 from appliance.cli.timely import time_source
 from appliance.clock import SystemClock
-from appliance.config import Config, load_config
+from appliance.config import Config, load_base, load_config
 from appliance.daemon import identity_folder
 from appliance.enroll import EnrollmentPlan, RenewalPlan, renew
 from appliance.enroll.in_time import enroll_in_time
@@ -52,12 +52,14 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enroll, or find that we are enrolled; or renew."""
+    base = load_base(args.config)
+    if args.show_ek:
+        return show_ek(identity_folder(base), args)
+    # First: a reset takes what a stick has set away, which is a layer of the configuration.
+    finish_reset(base)
     config = load_config(args.config)
-    finish_reset(config)
     clock = SystemClock()
     folder = identity_folder(config)
-    if args.show_ek:
-        return show_ek(folder, args)
     if args.renew:
         folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
         section = config.collector
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         proxy=config.collector.proxy,
         timeout_s=config.collector.timeout_s,
     )
-    done = enroll_in_time(plan, folder, clock, time_source(config, folder), on_step=tell)
+    done = enroll_in_time(plan, folder, clock, time_source(config, plan.pin), on_step=tell)
     if config.collector.token_file:
         wipe(Path(config.collector.token_file))
     tell_identity(

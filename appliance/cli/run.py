@@ -13,9 +13,9 @@ from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.cli.reset import finish_reset
-from appliance.cli.timely import time_source
+from appliance.cli.timely import time_source, trusted_pin
 from appliance.clock import SystemClock
-from appliance.config import load_config
+from appliance.config import load_base, load_config
 from appliance.daemon import Daemon, identity_folder
 from appliance.enroll.timekeeping import needs_system_time, working_clock
 from appliance.health.watchdog import Notifier
@@ -45,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     notifier = Notifier.from_environment()
+    # First: a reset takes what a stick has set away, which is a layer of the configuration.
+    finish_reset(load_base(args.config))
     config = load_config(args.config)
-    finish_reset(config)
     folder = identity_folder(config)
     folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
-    clock = needs_system_time(working_clock(SystemClock(), time_source(config, folder), tell))
+    source = time_source(config, trusted_pin(folder) or config.collector.ca_pin)
+    clock = needs_system_time(working_clock(SystemClock(), source, tell))
     return Daemon(config, clock, notifier, lambda: load_config(args.config)).run()

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
+from appliance.cli.reset import finish_reset
+from appliance.cli.timely import enroll_as_planned
 from appliance.clock import SystemClock
 from appliance.config import load_base
 from appliance.daemon import identity_folder
+from appliance.enroll import Enrolled, EnrollmentPlan
 from appliance.errors import OperatorError
 from appliance.setup import Box, Outcome, StickFile, read_stick, set_up
 
@@ -62,7 +66,13 @@ def run(args: argparse.Namespace) -> int:
             raise OperatorError("--check came without --from", advice="name the mounted stick: --from DIR")
         return tell_stick(read_stick(args.stick), args.json)
     base = load_base(args.config)
-    box = Box(base, identity_folder(base), SystemClock(), args.network_dir, args.leave_stick)
+    finish_reset(base)
+    folder, clock = identity_folder(base), SystemClock()
+
+    def enroller(plan: EnrollmentPlan, on_step: Callable[[str], None]) -> Enrolled:
+        return enroll_as_planned(base, plan, folder, clock, on_step)
+
+    box = Box(base, folder, clock, args.network_dir, args.leave_stick, enroller)
     return tell_outcome(set_up(args.stick, box, and_enroll=not args.no_enroll, on_step=tell), args)
 
 
@@ -108,9 +118,14 @@ def tell_outcome(outcome: Outcome, args: argparse.Namespace) -> int:
                     "assurance": certificate.assurance if certificate else None,
                     "network_file": str(outcome.network_file) if outcome.network_file else None,
                     "stick_wiped": outcome.stick_wiped,
+                    "certificate_ended": outcome.ended,
                 }
             )
         )
+        return 0
+    if outcome.ended:
+        print("set up before; the certificate has ended")
+        tell("next: vedette status; a running sensor renews it by itself, or the provider prepares another stick")
         return 0
     if certificate is None:
         print("taken in, not enrolled yet")

@@ -2,6 +2,7 @@
 
 from appliance.enroll.client import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.enroll.errors import (
+    EnrollmentPendingError,
     EnrollmentRefusedError,
     IssuedWrongError,
     TokenExpiredError,
@@ -17,6 +18,7 @@ from appliance.enroll.schedule import RenewalState, RenewalStatus
 
 __all__ = [
     "Enrolled",
+    "EnrollmentPendingError",
     "EnrollmentPlan",
     "EnrollmentRefusedError",
     "IssuedWrongError",

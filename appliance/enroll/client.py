@@ -1,4 +1,4 @@
-"""From a token and a CA pin to a certificate (EST, RFC 7030; the order is in `wire/enrollment.py`).
+"""From a token and a CA pin to a certificate (EST, RFC 7030; the order is in `steps.py`).
 
 Rules of this file: it owns the connections, the files and the signer; what they mean is `exchange.py`'s. It can be
 broken off anywhere and run again: the key is made once, the files are put in place whole and the certificate last, and
@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.clock import Clock, CorrectedClock
+from appliance.enroll.asking import send
 from appliance.enroll.csr import certificate_request
-from appliance.enroll.exchange import Ask, Exchange, Issued, Step
+from appliance.enroll.exchange import Exchange
+from appliance.enroll.steps import Ask, Issued, Step
 from appliance.errors import OperatorError
 from appliance.identity import (
     Answer,
     CertificateInvalidError,
     CollectorUrl,
-    HttpsConnection,
     IdentityFolder,
     NotReachableError,
     Proxy,
@@ -31,7 +32,7 @@ from appliance.identity.folder import read_small
 from appliance.identity.tls import check_dates, enrollment_context, unverified_context
 from appliance.wire.enrollment import EnrollmentToken, parse_pin
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
-from appliance.wire.session import MAX_ANSWER_BYTES, SessionError
+from appliance.wire.session import SessionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ def standing(folder: IdentityFolder, pin: str, clock: Clock) -> SensorCertificat
         identity = folder.load()
         root = pinned_root(parse_pem(str(folder.ca_path), read_small(folder.ca_path)), pin)
         chain = parse_pem(str(folder.certificate_path), read_small(folder.certificate_path))
-        identity.certificate.life.check(clock.wall_ns())
+        # One of tomorrow stands: the collector made it today, so it is our clock that is behind.
+        if identity.certificate.life.state(clock.wall_ns()) == "expired":
+            return None
     except (OperatorError, CertificateInvalidError):
         return None
     if root is None or chain_to(root, chain[0], chain[1:]) is None:
@@ -153,7 +156,7 @@ def _enroll_at(
             return Enrolled(needs.certificate, str(url), already=False)
         on_step(f"{url}: {_DOING[exchange.step]}")
         if isinstance(needs, Ask):
-            exchange.answered(_send(url, plan, exchange.ca_pem, needs, clock), clock.wall_ns())
+            exchange.answered(_answer(url, plan, exchange.ca_pem, needs, clock), clock.wall_ns())
         else:
             exchange.proved(_proof(signer, needs))
 
@@ -166,21 +169,15 @@ _DOING = {
 }
 
 
-def _send(url: CollectorUrl, plan: EnrollmentPlan, ca_pem: bytes, ask: Ask, clock: Clock) -> Answer:
-    ours = isinstance(clock, CorrectedClock) and ask.verified
-    context = enrollment_context(ca_pem, dates=not ours) if ask.verified else unverified_context()
+def _answer(url: CollectorUrl, plan: EnrollmentPlan, ca_pem: bytes, needs: Ask, clock: Clock) -> Answer:
+    ours = isinstance(clock, CorrectedClock) and needs.verified
+    context = enrollment_context(ca_pem, dates=not ours) if needs.verified else unverified_context()
 
     def accept(leaf_der: bytes) -> None:
         if ours:
             check_dates(str(url), leaf_der, ca_pem, clock.wall_ns())
 
-    connection = HttpsConnection(url, context=context, timeout_s=plan.timeout_s, proxy=plan.proxy, accept=accept)
-    try:
-        return connection.request(
-            ask.method, ask.path, headers=ask.headers, body=ask.body, max_answer_bytes=MAX_ANSWER_BYTES
-        )
-    finally:
-        connection.close()
+    return send(url, context, needs, timeout_s=plan.timeout_s, proxy=plan.proxy, accept=accept)
 
 
 def _proof(signer: Signer, challenge: ResidencyChallenge) -> ResidencyProof:

@@ -35,12 +35,24 @@ class TokenOtherTpmError(OperatorError):
 
 class EnrollmentRefusedError(PeerError):
     """The collector refused for another reason, which the message repeats; `code` is None when it is not in our
-    catalogue.
+    catalogue, `retry_after_s` when it named no time.
     """
 
-    def __init__(self, message: str, *, advice: str = "", code: SessionCode | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        advice: str = "",
+        code: SessionCode | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message, advice=advice)
         self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class EnrollmentPendingError(EnrollmentRefusedError):
+    """The server has the request and has not decided yet (RFC 7030 section 4.2.3): the same one again, later."""
 
 
 class IssuedWrongError(PeerError):

@@ -1,14 +1,15 @@
 """One renewal: a fresh key, a certificate for it, the switch to both, and their first use.
 
-    on disk                                  next step
-    one pair                                 make the next pair's key, ask for its certificate
-    one pair, the next one's key             ask (again) with that key: its answer may have been lost
-    one pair, the next pair whole            switch: the next pair is in force
-    the pair in force and the one before     use it: the collector supersedes the old key; remove the old pair
+    on disk                                              next step
+    SETTLED   one pair                                   make the next pair's key
+    KEY_MADE  one pair, the next one's key               ask (again) with that key: its answer may have been lost
+    ISSUED    one pair, the next pair whole              switch: the next pair is in force
+    SWITCHED  the pair in force and the one before       use it: the collector supersedes the old key; remove the old
 
 Rules of this file: the step to take is read from the disk, so a renewal that died anywhere goes on where it was, and
-at every moment the pair in force is whole. The old pair is removed only after the collector took the new one; a new
-pair that the collector does not know is dropped for the old one.
+at every moment the pair in force is whole. `NEXT` is every step there is. The old pair is removed only after the
+collector took the new one; a new pair that the collector does not know is dropped for the old one. Of a key in a TPM
+the pair holds a blob, and the TPM keeps nothing, so what is dropped leaves nothing behind there.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import hashlib
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeVar
 
 from appliance.clock import Clock
-from appliance.enroll.asking import ask, certificates_of
-from appliance.enroll.csr import certificate_request
-from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
+from appliance.enroll.asking import ask, send
+from appliance.enroll.csr import renewal_request
+from appliance.enroll.errors import EnrollmentRefusedError
+from appliance.enroll.reissue import Reissue
+from appliance.enroll.steps import Issued, Step
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import (
-    Answer,
     ClientRefusedError,
     CollectorUrl,
     ConnectionLostError,
@@ -36,23 +40,36 @@ from appliance.identity import (
     SensorCertificate,
     Signer,
 )
-from appliance.identity.certificates import chain_to, parse_pem, sensor_certificate, spki_der, to_pem
+from appliance.identity.certificates import parse_pem
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context
 from appliance.wire.codes import SessionCode
-from appliance.wire.enrollment import (
-    CSR_MEDIA_TYPE,
-    RECOVER_PATH,
-    SIMPLEREENROLL_PATH,
-    RecoveryRequest,
-    encode_base64,
-    sensor_id,
-)
+from appliance.wire.enrollment import RecoveryRequest, sensor_id
+from appliance.wire.residency import ResidencyChallenge, ResidencyRequest
 from appliance.wire.session import CONFIG_PATH
+
+T = TypeVar("T")
 
 # The collector has no idea of the new key: it was restored from a backup, say. The old one may still be known.
 _UNKNOWN_TO_IT = frozenset({SessionCode.CERTIFICATE_FOREIGN, SessionCode.SENSOR_UNKNOWN})
-_REPORT = "report this to the collector's operator; the old certificate stays in force"
+
+
+class Stage(Enum):
+    """What is on disk."""
+
+    SETTLED = "one pair"
+    KEY_MADE = "one pair, and the next one's key"
+    ISSUED = "one pair, and the next one whole"
+    SWITCHED = "the pair in force, and the one before"
+
+
+NEXT: dict[Stage, Stage] = {
+    Stage.SETTLED: Stage.KEY_MADE,
+    Stage.KEY_MADE: Stage.ISSUED,
+    Stage.ISSUED: Stage.SWITCHED,
+    Stage.SWITCHED: Stage.SETTLED,
+}
+"""Where the step of a stage leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +96,17 @@ class RenewalPlan:
 
 def unfinished(folder: IdentityFolder) -> bool:
     """Whether a renewal was broken off after it had got something worth going on with."""
-    return folder.pairs.earlier() is not None or folder.at(folder.pairs.following()).certificate_path.exists()
+    return stage_of(folder) in (Stage.ISSUED, Stage.SWITCHED)
+
+
+def stage_of(folder: IdentityFolder) -> Stage:
+    """What is on disk."""
+    if folder.pairs.earlier() is not None:
+        return Stage.SWITCHED
+    following = folder.at(folder.pairs.following())
+    if following.certificate_path.exists():
+        return Stage.ISSUED
+    return Stage.KEY_MADE if following.key_path.exists() else Stage.SETTLED
 
 
 def renew(
@@ -92,141 +119,164 @@ def renew(
     Raises:
         OperatorError: a renewal is going on in another process.
         NotEnrolledError, KeyFileError, CertificateInvalidError: there is nothing to renew from, or no room to.
+        TpmKeyLostError: the TPM does not know the present key any more (it was cleared): enroll with a new token.
         EnrollmentRefusedError, IssuedWrongError: the collector said no, or issued something that is not ours.
         LinkError: the connection failed, by name.
     """
     with folder.pairs.changing():
-        if folder.pairs.earlier() is None:
-            _switch(plan, folder, clock, on_step)
-        return _prove(plan, folder, on_step)
+        renewal = Renewal(plan, folder, clock, on_step)
+        renewal.check()
+        stage = stage_of(folder)
+        while True:
+            renewal.do(stage)
+            stage = NEXT[stage]
+            if stage is Stage.SETTLED:
+                return folder.load().certificate
 
 
-def _switch(plan: RenewalPlan, folder: IdentityFolder, clock: Clock, on_step: Callable[[str], None]) -> None:
-    identity = folder.load()
-    following = folder.at(folder.pairs.following())
-    if following.certificate_path.exists() and not _usable(following, identity, clock):
-        folder.pairs.drop(folder.pairs.following())
-    if not following.certificate_path.exists():
-        signer = _next_key(folder, following, identity, on_step)
-        following.write_certificate(_ask_for(plan, identity, signer, clock, on_step))
-        on_step("its certificate is on disk")
-    folder.pairs.switch(following.certificate_path.parent)
-    on_step("the new key and certificate are in force")
+class Renewal:
+    """The step of each stage; the folder's lock is held."""
 
+    def __init__(self, plan: RenewalPlan, folder: IdentityFolder, clock: Clock, on_step: Callable[[str], None]) -> None:
+        self._plan, self._folder, self._clock, self._on_step = plan, folder, clock, on_step
+        self._steps: dict[Stage, Callable[[], None]] = {
+            Stage.SETTLED: self._make_key,
+            Stage.KEY_MADE: self._ask,
+            Stage.ISSUED: self._switch,
+            Stage.SWITCHED: self._use,
+        }
 
-def _next_key(
-    folder: IdentityFolder, following: IdentityFolder, identity: Identity, on_step: Callable[[str], None]
-) -> Signer:
-    """A fresh key; or, of one that was proved to live in a TPM, the same: nothing here proves it of another."""
-    if isinstance(identity.signer, ResidentSigner):
-        following.write_key(read_small(folder.key_path))
-        on_step("the key in the TPM stays")
-        return following.keys.load(following.key_path)
-    signer = following.keys.load_or_create(following.key_path)
-    on_step("a new key is made")
-    return signer
+    def check(self) -> None:
+        """See that there is something to renew from, and drop a next pair that is not worth a switch."""
+        identity = self._folder.load()
+        if isinstance(identity.signer, ResidentSigner):
+            # TLS could only say that it failed.
+            identity.signer.check()
+        if stage_of(self._folder) is Stage.ISSUED and not self._usable(identity):
+            self._folder.pairs.drop(self._folder.pairs.following())
 
+    def do(self, stage: Stage) -> None:
+        """Take the step."""
+        self._steps[stage]()
 
-def _prove(plan: RenewalPlan, folder: IdentityFolder, on_step: Callable[[str], None]) -> SensorCertificate:
-    identity = folder.load()
-    try:
-        _at_any(plan, lambda url: _get_config(plan, url, identity), on_step)
-    except (EnrollmentRefusedError, ClientRefusedError) as exc:
-        earlier = folder.pairs.earlier()
-        code = exc.code if isinstance(exc, EnrollmentRefusedError) else SessionCode.CERTIFICATE_FOREIGN
-        if earlier is not None and code in _UNKNOWN_TO_IT:
-            refused = identity.certificate_path.parent
-            folder.pairs.switch(earlier)
-            folder.pairs.drop(refused)
-            on_step("the collector does not know the new key; the old one is in force again")
-        raise
-    on_step("the collector has taken the new certificate")
-    folder.pairs.drop_earlier()
-    on_step("the old key is removed")
-    return identity.certificate
+    @property
+    def _following(self) -> IdentityFolder:
+        return self._folder.at(self._folder.pairs.following())
 
+    def _make_key(self) -> None:
+        self._following.keys.load_or_create(self._following.key_path)
+        self._on_step("a new key is made")
 
-def _get_config(plan: RenewalPlan, url: CollectorUrl, identity: Identity) -> Answer:
-    return ask(url, identity.context(), "GET", CONFIG_PATH, timeout_s=plan.timeout_s, proxy=plan.proxy)
+    def _ask(self) -> None:
+        following = self._following
+        signer = following.keys.load_or_create(following.key_path)
+        following.write_certificate(self._reissued(self._folder.load(), signer).certificate_pem)
+        self._on_step("its certificate is on disk")
 
+    def _switch(self) -> None:
+        self._folder.pairs.switch(self._folder.pairs.following())
+        self._on_step("the new key and certificate are in force")
 
-def _usable(following: IdentityFolder, identity: Identity, clock: Clock) -> bool:
-    """Whether a whole pair that waits is one to switch to."""
-    try:
-        found = following.load().certificate
-        found.life.check(clock.wall_ns())
-    except ApplianceError:
-        return False
-    return found.sensor_id == identity.certificate.sensor_id
-
-
-def _at_any(
-    plan: RenewalPlan, do: Callable[[CollectorUrl], Answer], on_step: Callable[[str], None]
-) -> tuple[CollectorUrl, Answer]:
-    """The answer of the first address that gives one."""
-    failure: NotReachableError | None = None
-    for url in plan.urls:
+    def _use(self) -> None:
+        folder, identity = self._folder, self._folder.load()
         try:
-            return url, do(url)
-        except NotReachableError as exc:
-            on_step(str(exc))
-            failure = exc
-    raise failure or NotReachableError("no collector address came")
+            self._at_any(lambda url: self._get_config(url, identity))
+        except (EnrollmentRefusedError, ClientRefusedError) as exc:
+            earlier = folder.pairs.earlier()
+            code = exc.code if isinstance(exc, EnrollmentRefusedError) else SessionCode.CERTIFICATE_FOREIGN
+            if earlier is not None and code in _UNKNOWN_TO_IT:
+                refused = identity.certificate_path.parent
+                folder.pairs.switch(earlier)
+                folder.pairs.drop(refused)
+                self._on_step("the collector does not know the new key; the old one is in force again")
+            raise
+        self._on_step("the collector has taken the new certificate")
+        folder.pairs.drop_earlier()
+        self._on_step("the old key is removed")
 
+    def _get_config(self, url: CollectorUrl, identity: Identity) -> None:
+        plan = self._plan
+        ask(url, identity.context(), "GET", CONFIG_PATH, timeout_s=plan.timeout_s, proxy=plan.proxy)
 
-def _ask_for(
-    plan: RenewalPlan, identity: Identity, signer: Signer, clock: Clock, on_step: Callable[[str], None]
-) -> bytes:
-    """The new key's certificate and its chain, in PEM.
-
-    Raises:
-        IssuedWrongError: what came is not for this key, under this CA, in this sensor's name, and in date.
-    """
-    request_der = certificate_request(signer)
-    url, answer = _at_any(plan, lambda url: _ask_at(url, plan, identity, request_der, clock, on_step), on_step)
-    came = certificates_of(url, answer)
-    trusted = parse_pem(str(identity.ca_path), read_small(identity.ca_path))
-    leaf = next((certificate for certificate in came if spki_der(certificate) == signer.spki_der()), None)
-    if leaf is None:
-        raise IssuedWrongError(f"{url}: the certificate that came is for another key", advice=_REPORT)
-    chain = chain_to(trusted[0], leaf, [*came, *trusted])
-    if chain is None:
-        raise IssuedWrongError(f"{url}: the certificate that came does not lead to the pinned CA", advice=_REPORT)
-    try:
-        issued = sensor_certificate(leaf)
-        issued.life.check(clock.wall_ns())
-    except ApplianceError as exc:
-        raise IssuedWrongError(f"{url}: {exc}", advice=exc.advice or _REPORT) from exc
-    if issued.sensor_id != identity.certificate.sensor_id:
-        allowed = identity.certificate.sensor_id
-        came_for = f"{url}: a certificate for {issued.sensor_id} came"
-        raise IssuedWrongError(f"{came_for}, one for {allowed} was allowed", advice=_REPORT)
-    return to_pem(chain)
-
-
-def _ask_at(
-    url: CollectorUrl,
-    plan: RenewalPlan,
-    identity: Identity,
-    request_der: bytes,
-    clock: Clock,
-    on_step: Callable[[str], None],
-) -> Answer:
-    def send(context: ssl.SSLContext, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        return ask(url, context, "POST", path, headers, body, timeout_s=plan.timeout_s, proxy=plan.proxy)
-
-    if identity.certificate.life.state(clock.wall_ns()) != "expired":
-        headers = {"Content-Type": CSR_MEDIA_TYPE, "Content-Transfer-Encoding": "base64"}
+    def _usable(self, identity: Identity) -> bool:
+        """Whether a whole pair that waits is one to switch to."""
         try:
-            return send(identity.context(), SIMPLEREENROLL_PATH, headers, encode_base64(request_der))
-        except (ClientRefusedError, ConnectionLostError) as exc:
-            # By the collector's clock it may have ended, of which TLS 1.3 tells a client late or by a cut alone
-            # (RFC 8446 section 4.4.2.4); the answer to a recovery says the true reason.
-            on_step(str(exc))
-    on_step(f"{url}: asking for recovery, signed with the old key")
-    asked = RecoveryRequest(identity.certificate.sensor_id, sensor_id(identity.signer.spki_der()), request_der)
-    proof = identity.signer.sign_digest(hashlib.sha256(asked.statement()).digest())
-    context = enrollment_context(read_small(identity.ca_path))
-    return send(
-        context, RECOVER_PATH, {"Content-Type": "application/json"}, replace(asked, proof_der=proof).to_json()
-    )  # fmt: skip
+            found = self._following.load().certificate
+            found.life.check(self._clock.wall_ns())
+        except ApplianceError:
+            return False
+        return found.sensor_id == identity.certificate.sensor_id
+
+    def _at_any(self, do: Callable[[CollectorUrl], T]) -> T:
+        """What the first address gives that answers."""
+        failure: NotReachableError | None = None
+        for url in self._plan.urls:
+            try:
+                return do(url)
+            except NotReachableError as exc:
+                self._on_step(str(exc))
+                failure = exc
+        raise failure or NotReachableError("no collector address came")
+
+    def _reissued(self, identity: Identity, signer: Signer) -> Issued:
+        """The next key's certificate.
+
+        Raises:
+            IssuedWrongError: what came is not for this key, under this CA, in this sensor's name, and in date.
+        """
+        present = parse_pem(str(identity.certificate_path), read_small(identity.certificate_path))[0]
+        request_der = renewal_request(signer, present)
+        residency = signer.residency_request(request_der) if isinstance(signer, ResidentSigner) else None
+        return self._at_any(lambda url: self._reissued_at(url, identity, signer, request_der, residency))
+
+    def _reissued_at(
+        self,
+        url: CollectorUrl,
+        identity: Identity,
+        signer: Signer,
+        request_der: bytes,
+        residency: ResidencyRequest | None,
+    ) -> Issued:
+        exchange = Reissue(
+            str(url),
+            sensor_id=identity.certificate.sensor_id,
+            trusted=parse_pem(str(identity.ca_path), read_small(identity.ca_path)),
+            spki=signer.spki_der(),
+            csr_der=request_der,
+            residency=residency,
+        )
+        if identity.certificate.life.state(self._clock.wall_ns()) != "expired":
+            try:
+                return self._run(url, exchange, signer, identity.context)
+            except (ClientRefusedError, ConnectionLostError) as exc:
+                # By the collector's clock it may have ended, of which TLS 1.3 tells a client late or by a cut alone
+                # (RFC 8446 section 4.4.2.4); the answer to a recovery says the true reason.
+                self._on_step(str(exc))
+        self._on_step(f"{url}: asking for recovery, signed with the old key")
+        asked = RecoveryRequest(
+            identity.certificate.sensor_id,
+            sensor_id(identity.signer.spki_der()),
+            request_der if residency is None else residency.encode(),
+        )
+        proof = identity.signer.sign_digest(hashlib.sha256(asked.statement()).digest())
+        exchange.recover(replace(asked, proof_der=proof))
+        return self._run(url, exchange, signer, lambda: enrollment_context(read_small(identity.ca_path)))
+
+    def _run(
+        self, url: CollectorUrl, exchange: Reissue, signer: Signer, context: Callable[[], ssl.SSLContext]
+    ) -> Issued:
+        while True:
+            needs = exchange.needs()
+            if isinstance(needs, Issued):
+                return needs
+            if isinstance(needs, ResidencyChallenge):
+                if not isinstance(signer, ResidentSigner):
+                    raise TypeError("a challenge came for a key that cannot prove where it lives")
+                self._on_step("the TPM proves that the new key lives in it")
+                exchange.proved(signer.residency_proof(needs))
+                continue
+            if exchange.step is Step.CHALLENGE:
+                self._on_step(f"{url}: asking for a challenge to the TPM")
+            # A context of its own each time: with a key in a TPM it takes one of three slots there as long as it lives.
+            answer = send(url, context(), needs, timeout_s=self._plan.timeout_s, proxy=self._plan.proxy)
+            exchange.answered(answer, self._clock.wall_ns())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.clock import Clock
+from appliance.enroll.errors import EnrollmentRefusedError
 from appliance.enroll.renew import RenewalPlan, renew, unfinished
 from appliance.enroll.schedule import RenewalStatus, Schedule
 from appliance.errors import ApplianceError
@@ -93,8 +94,9 @@ class Renewer:
             certificate = renew(self._plan, self._folder, self._clock, on_step=heard)
             pair = self._folder.pairs.current()
         except ApplianceError as error:
+            told_s = (error.retry_after_s or 0) if isinstance(error, EnrollmentRefusedError) else 0
             now_s = self._clock.monotonic_s()
-            self._schedule.failed(str(error), error.advice, now_s=now_s, chance=self._chance())
+            self._schedule.failed(str(error), error.advice, now_s=now_s, chance=self._chance(), least_s=told_s)
             return
         self._schedule.renewed(certificate.life, now_s=self._clock.monotonic_s(), chance=self._chance())
         self._took(pair)

@@ -104,11 +104,11 @@ class Schedule:
         self._not_before_s = now_s
         self.status = RenewalStatus(self.status.state, life.not_after_ns, due_at_ns(life, chance))
 
-    def failed(self, reason: str, advice: str, *, now_s: float, chance: float) -> None:
-        """The try failed: wait twice as long as the last time, half of it by chance."""
+    def failed(self, reason: str, advice: str, *, now_s: float, chance: float, least_s: float = 0.0) -> None:
+        """The try failed: wait twice as long as the last time, half of it by chance; `least_s`: what we were told."""
         self._enter(RenewalEvent.FAILED)
         failures = self.status.failures + 1
-        self._not_before_s = now_s + retry_wait_s(failures, chance)
+        self._not_before_s = now_s + max(min(least_s, RETRY_MOST_S), retry_wait_s(failures, chance))
         self.status = replace(self.status, failures=failures, reason=reason, advice=advice)
 
     def _enter(self, event: RenewalEvent) -> None:

@@ -105,19 +105,6 @@ class IdentityFolder:
         """
         self._write(self.certificate_path, certificate_pem)
 
-    def write_key(self, data: bytes) -> None:
-        """Put a key's file, which others may not read, into a pair that has none.
-
-        Raises:
-            KeyFileError: the folder cannot be written.
-        """
-        path = self.key_path
-        try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-        except OSError as exc:
-            raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
-        self._write(path, data)
-
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
         try:

@@ -203,6 +203,8 @@ class HttpsConnection:
             raise named(exc, str(self.url)) from exc
 
     def _body(self, response: http.client.HTTPResponse, most: int) -> bytes:
+        if self._resumption is not None and response.length is None and not response.chunked:
+            raise AnswerInvalidError(f"{self.url}: an answer that does not say how long it is came")
         self._deadline.start(self._timeout_s)
         parts: list[bytes] = []
         size = 0

@@ -36,6 +36,10 @@ class Resumption:
             # Let go first: without a resource manager a TPM has three places for keys.
             self.forget()
             self._context, self._identity = identity.context(), read
+            # A connection that a proxy cuts ends without close_notify, by which OpenSSL takes its session for spoilt
+            # (seen with Python 3.13, which copies no sessions any more). So cuts pass for ends here, and
+            # `HttpsConnection` takes no answer whose end only the end of the connection tells.
+            self._context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
         return self._context
 
     def take(self, host: str, port: int) -> ssl.SSLSession | None:

@@ -49,6 +49,14 @@ class Signer(Protocol):
 class ResidentSigner(Signer, Protocol):
     """A key whose hardware can prove that it lives there (`wire/residency.py`)."""
 
+    def check(self) -> None:
+        """See that the hardware is there and knows the key.
+
+        Raises:
+            TpmKeyLostError: it does not know it.
+            TpmError: it is missing or refuses.
+        """
+
     def residency_request(self, csr_der: bytes) -> ResidencyRequest:
         """Who we are, with the request for the certificate."""
 

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from appliance.config import KEPT_NAME as SETUP
+from appliance.enroll.clock_floor import KEPT_NAME as CLOCK
 from appliance.errors import ApplianceError, OperatorError
 from appliance.identity import IdentityFolder, KeyFileError, KeyStore
 from appliance.reset import marker
@@ -28,7 +30,7 @@ from appliance.spool.folder import FolderLock, prepare
 
 IDENTITY = "identity"
 SPOOL = "spool"
-OURS = (IDENTITY, SPOOL, "rules-cache", "run", "setup", "setup.toml", "clock")
+OURS = (IDENTITY, SPOOL, "rules-cache", "run", SETUP, CLOCK)
 """Everything of a state folder that is ours, in the order of its removal. What else lies there is left and named."""
 
 
@@ -148,6 +150,8 @@ def _carry_on(
         for name in OURS:
             on_step(f"removing {state_dir / name}")
             _remove(state_dir / name)
+            # What a crash left of a file that was to take its place.
+            _remove(state_dir / f"{name}.new")
         left = [] if token_file is None or _removed(token_file) else [str(token_file)]
         fsync_folder(state_dir)
         left += sorted(path.name for path in state_dir.iterdir() if path.name != marker.MARKER_NAME)

@@ -6,12 +6,14 @@
                nothing    used                  StickUsedError
                pending    none or used          RESUME
                pending    unused                ACCEPT: the newer stick corrects the earlier one
-               spent      none or used          StickUsedError: the certificate ended, another token is needed
+               spent      none or used          StickUsedError: it was reset, another token is needed
                spent      unused                ACCEPT, from the same collector only
     a sensor   pending    any                   FINISH: it enrolled, and the power went before the token was wiped
                otherwise  unused, its own       FINISH: as before, of the stick
                otherwise  unused, another       EnrolledAlreadyError
                otherwise  none or used          NOTHING
+    one whose certificate has ended: as no sensor, but
+               otherwise  none or used          NOTHING: it renews by itself, or by the rows above
 
 Rules of this file: a stick never makes a sensor another one's: a box that has a certificate, in date or not, takes only
 a stick with the pin it was enrolled under, and none while the certificate is good. That takes `vedette reset`.
@@ -75,6 +77,8 @@ def decide(now: Situation) -> Step:
         return Step.ACCEPT
     if pending:
         return Step.RESUME
+    if now.has_certificate:
+        return Step.NOTHING
     spent = stick or kept
     if spent is None:
         raise NothingToSetUpError(

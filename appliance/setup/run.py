@@ -3,20 +3,22 @@
     read and check the stick -> keep what it says (one file, in place whole) -> network file -> enroll
         -> wipe the token in what is kept -> wipe it on the stick
 
-Rules of this file: nothing is changed before everything is checked. Each step is found again by what it leaves, so the
-power may go between any two: what is kept needs the stick no more until it is to be wiped. Nothing is decided here.
+Rules of this file: nothing of a stick is taken before all of it is checked. Each step is found again by what it leaves,
+so the power may go between any two: what is kept needs the stick no more until it is to be wiped. The network of what
+is kept comes first at each start, whatever else fails: without it a certificate that ended could not be renewed.
+Nothing is decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.clock import Clock
 from appliance.config import KEPT_NAME, Config, ConfigError, read_kept
-from appliance.enroll import EnrollmentPlan, enroll, standing
-from appliance.errors import EnvironmentFault
+from appliance.enroll import Enrolled, EnrollmentPlan, enroll, standing
+from appliance.errors import ApplianceError, EnvironmentFault
 from appliance.identity import IdentityFolder, SensorCertificate
 from appliance.setup.decide import Situation, Step, decide
 from appliance.setup.errors import NoSetupFileError, NothingToSetUpError
@@ -27,16 +29,22 @@ from appliance.wire.fields import format_clock
 from appliance.wire.setup_file import Setup
 from appliance.wire.setup_render import render_setup, with_remark
 
+Tell = Callable[[str], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What is set up: the configuration file's content without a stick's, the identity, the time."""
+    """What is set up: the configuration file's content without a stick's, the identity, the time.
+
+    `enroller` does the enrollment itself; without one, `enroll.enroll` by the box's clock.
+    """
 
     base: Config
     folder: IdentityFolder
     clock: Clock
     network_dir: Path | None = None
     leave_stick: bool = False
+    enroller: Callable[[EnrollmentPlan, Tell], Enrolled] | None = field(default=None, repr=False)
 
     @property
     def kept_path(self) -> Path:
@@ -46,16 +54,15 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. `certificate` is None before the enrollment."""
+    """What came of it. `certificate` is None before the enrollment, and when it `ended`."""
 
     certificate: SensorCertificate | None
-    network_file: Path | None
-    stick_wiped: bool
+    network_file: Path | None = None
+    stick_wiped: bool = False
+    ended: bool = False
 
 
-def set_up(
-    stick_dir: Path | None, box: Box, *, and_enroll: bool = True, on_step: Callable[[str], None] = lambda _: None
-) -> Outcome:
+def set_up(stick_dir: Path | None, box: Box, *, and_enroll: bool = True, on_step: Tell = lambda _: None) -> Outcome:
     """Bring a box as far as it goes: from the stick, or from what was kept of one. May be repeated.
 
     Raises:
@@ -64,9 +71,10 @@ def set_up(
         ApplianceError: as `enroll.enroll`.
     """
     kept = _kept(box, stick_dir)
+    network_file = _network(box, kept, on_step)
     stick = _stick(stick_dir, kept, on_step)
     pin = kept.ca_pin if kept else box.base.collector.ca_pin
-    certificate = standing(box.folder, pin, box.clock) if pin else None
+    certificate = _standing(box, pin)
     step = decide(
         Situation(
             stick.setup if stick else None,
@@ -82,14 +90,43 @@ def set_up(
         kept = stick.setup
         _keep(box, render_setup(kept))
         on_step(f"{stick.path}: taken in; token {kept.token_id}" + _for(kept))
-    network_file = put(box.network_dir, kept.network) if kept and box.network_dir else None
-    if network_file:
-        on_step(f"{network_file}: written")
+        network_file = _network(box, kept, on_step)
+    if certificate is None and step is Step.NOTHING:
+        return Outcome(None, network_file, ended=True)
     if certificate is None:
         if not and_enroll or kept is None:
-            return Outcome(None, network_file, stick_wiped=False)
-        certificate = enroll(_plan(box, kept), box.folder, box.clock, on_step=on_step).certificate
-    return Outcome(certificate, network_file, _finish(box, kept, stick, certificate.sensor_id, on_step))
+            return Outcome(None, network_file)
+        certificate = _enroll(box, kept, on_step).certificate
+    return Outcome(certificate, network_file, _finish(box, kept, stick, certificate, on_step))
+
+
+class _NoEarlier:
+    """A clock that never says a time before `floor_ns`."""
+
+    def __init__(self, clock: Clock, floor_ns: int) -> None:
+        self._clock, self._floor_ns = clock, floor_ns
+
+    def wall_ns(self) -> int:
+        return max(self._clock.wall_ns(), self._floor_ns)
+
+    def monotonic_s(self) -> float:
+        return self._clock.monotonic_s()
+
+
+def _standing(box: Box, pin: str) -> SensorCertificate | None:
+    """The certificate in force, if it has not ended; that it has not begun says only that the clock is slow."""
+    try:
+        begun_ns = box.folder.load().certificate.life.not_before_ns if pin else 0
+    except ApplianceError:
+        return None
+    return standing(box.folder, pin, _NoEarlier(box.clock, begun_ns)) if pin else None
+
+
+def _network(box: Box, kept: Setup | None, on_step: Tell) -> Path | None:
+    path = put(box.network_dir, kept.network) if kept and box.network_dir else None
+    if path:
+        on_step(f"{path}: written")
+    return path
 
 
 def _kept(box: Box, stick_dir: Path | None) -> Setup | None:
@@ -102,7 +139,7 @@ def _kept(box: Box, stick_dir: Path | None) -> Setup | None:
         return None
 
 
-def _stick(folder: Path | None, kept: Setup | None, on_step: Callable[[str], None]) -> StickFile | None:
+def _stick(folder: Path | None, kept: Setup | None, on_step: Tell) -> StickFile | None:
     if folder is None:
         return None
     try:
@@ -114,23 +151,27 @@ def _stick(folder: Path | None, kept: Setup | None, on_step: Callable[[str], Non
         return None
 
 
-def _plan(box: Box, kept: Setup) -> EnrollmentPlan:
+def _enroll(box: Box, kept: Setup, on_step: Tell) -> Enrolled:
     if kept.token is None:
         raise NothingToSetUpError("the token that was taken in is spent", advice="ask the provider for a new file")
-    return EnrollmentPlan.parse(
+    plan = EnrollmentPlan.parse(
         urls=kept.urls,
         ca_pin=kept.ca_pin,
         token=str(kept.token),
         proxy=kept.proxy,
         timeout_s=box.base.collector.timeout_s,
     )
+    if box.enroller is not None:
+        return box.enroller(plan, on_step)
+    return enroll(plan, box.folder, box.clock, on_step=on_step)
 
 
 def _finish(
-    box: Box, kept: Setup | None, stick: StickFile | None, sensor_id: str, on_step: Callable[[str], None]
+    box: Box, kept: Setup | None, stick: StickFile | None, certificate: SensorCertificate, on_step: Tell
 ) -> bool:
     """Wipe the token in what is kept, then on the stick; whether the stick's was wiped now."""
-    at = format_clock(box.clock.wall_ns())[:19] + "Z"
+    sensor_id = certificate.sensor_id
+    at = format_clock(_NoEarlier(box.clock, certificate.life.not_before_ns).wall_ns())[:19] + "Z"
     if kept is None:
         return False
     if not _remarked(kept):

@@ -69,7 +69,12 @@ class SessionCode(Enum):
     CERTIFICATE_FOREIGN = (30253, 403, "The certificate is not one that names a sensor and has its key.", _OPERATOR)
     SENSOR_UNKNOWN = (30254, 403, "This collector has no record of the sensor.", _OPERATOR)
 
-    KEY_DIFFERS = (30255, 403, "A renewal for another key than the certificate's.", "Renew with the enrolled key.")
+    KEY_DIFFERS = (
+        30255,
+        403,
+        "A renewal with a key that nothing proves, of a sensor whose key was proved to live in a TPM.",
+        'Keep [identity] key_store = "tpm"; if it is so, update the sensor\'s software.',
+    )
     PROOF_INVALID = (30270, 403, "The recovery is not signed by the key it names.", _OPERATOR)
     KEY_TAKEN = (30271, 403, "The key is, or was, another one's.", "Renew with a new key: vedette enroll --renew.")
 
@@ -88,7 +93,7 @@ class SessionCode(Enum):
     ATTEST_NONCE = (30267, 403, "A statement was not made for this challenge.", _TPM_AGAIN)
     CERTIFY_DIFFERS = (30268, 403, "The TPM certified another key than the one asked for.", _TPM_AGAIN)
     PCR_DIFFERS = (30269, 403, "The PCR values are not those that the TPM quoted.", _TPM_AGAIN)
-    CHALLENGE_UNKNOWN = (30280, 403, "No challenge of this token has this id.", _TPM_AGAIN)
+    CHALLENGE_UNKNOWN = (30280, 403, "No challenge of this token or key has this id.", _TPM_AGAIN)
     TPM_ELSEWHERE = (
         30281,
         403,
@@ -100,6 +105,18 @@ class SessionCode(Enum):
         403,
         "The token is for the box with another TPM.",
         "Use the box that the token was made for, or make one for this TPM: vedette-collector token new --ek.",
+    )
+    TPM_KNOWN = (
+        30283,
+        403,
+        "The TPM is a sensor of this collector already.",
+        "To go on with its record: vedette-collector token new --for SENSOR; for a new one revoke that sensor first.",
+    )
+    TPM_DIFFERS = (
+        30284,
+        403,
+        "The renewal is proved by another TPM, or another attestation key, than the sensor's present key was.",
+        "Was the box's mainboard or TPM exchanged? Make a new token: vedette-collector token new; then enroll again.",
     )
 
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)

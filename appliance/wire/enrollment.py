@@ -49,7 +49,9 @@ CERTIFICATE_MEDIA_TYPE = "application/pkcs7-mime; smime-type=certs-only"
 MAX_CSR_BYTES = 16 * 1024
 """Of the base64 body; a P-256 request is under 1 KiB, the rest is room for attestation."""
 MAX_CERTS_BYTES = 64 * 1024
-MAX_RECOVERY_BYTES = MAX_CSR_BYTES + 4096
+MAX_RECOVERED_BYTES = 44 * 1024
+"""Of what a recovery asks for, in base64: a request, or a `ResidencyRequest` of 32 KiB at most."""
+MAX_RECOVERY_BYTES = MAX_RECOVERED_BYTES + 4096
 MAX_SIGNATURE_BYTES = 72
 """A P-256 Ecdsa-Sig-Value in DER (RFC 3279 section 2.2.3) has at most so many."""
 
@@ -140,17 +142,18 @@ class EnrollmentToken:
 class RecoveryRequest:
     """A certificate request with the old key's word for it; `key_id` is the id of the key that signs.
 
-    `request_der` is PKCS#10, `proof_der` an ECDSA signature with SHA-256 over `statement()`.
+    `request` is PKCS#10 in DER, or an encoded `ResidencyRequest` where the next key lives in a TPM; `proof_der` is an
+    ECDSA signature with SHA-256 over `statement()`.
     """
 
     sensor_id: str
     key_id: str
-    request_der: bytes
+    request: bytes
     proof_der: bytes = b""
 
     def statement(self) -> bytes:
         """What the old key signs: the purpose, who speaks, by which key, and the SHA-256 of the request."""
-        digest = hashlib.sha256(self.request_der).hexdigest()
+        digest = hashlib.sha256(self.request).hexdigest()
         return f"vedette recover 1\n{self.sensor_id}\n{self.key_id}\n{digest}\n".encode("ascii")
 
     def to_json(self) -> bytes:
@@ -159,7 +162,7 @@ class RecoveryRequest:
             {
                 "sensor": self.sensor_id,
                 "key": self.key_id,
-                "request": base64.b64encode(self.request_der).decode("ascii"),
+                "request": base64.b64encode(self.request).decode("ascii"),
                 "proof": base64.b64encode(self.proof_der).decode("ascii"),
             }
         )
@@ -172,11 +175,12 @@ class RecoveryRequest:
             SessionError: larger than allowed, not JSON, a field missing or of another form.
         """
         fields = load_object("recovery", data, MAX_RECOVERY_BYTES)
-        request, proof = (fields.text(name, MAX_CSR_BYTES).encode() for name in ("request", "proof"))
+        request = fields.text("request", MAX_RECOVERED_BYTES).encode()
+        proof = fields.text("proof", MAX_SIGNATURE_BYTES * 2).encode()
         return RecoveryRequest(
             sensor_id=fields.text("sensor", 32, _SENSOR_ID),
             key_id=fields.text("key", 32, _SENSOR_ID),
-            request_der=decode_base64("recovery.request", request, MAX_CSR_BYTES),
+            request=decode_base64("recovery.request", request, MAX_RECOVERED_BYTES),
             proof_der=decode_base64("recovery.proof", proof, MAX_SIGNATURE_BYTES * 2),
         )
 

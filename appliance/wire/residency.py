@@ -10,11 +10,17 @@
            ResidencyProof, HTTP Basic token        ->  secret equal, signatures, nonces, names, CSR key = LDevID
                                    <- certs-only as simpleenroll answers (RFC 7030 section 4.2.3), or a Refusal
 
+A renewal is the same exchange with other words for who asks: the sensor's present key vouches for the fresh one in the
+request. Over mutual TLS with it (`tpm-rechallenge`, `tpm-reenroll`, no token), or, when its certificate is out of date,
+by a signature: a `RecoveryRequest` around the `ResidencyRequest` (`tpm-recover-challenge`), and then the proof alone
+(`tpm-recover`), because nobody but the TPM can answer. The collector takes no other TPM and no other AK than those that
+the present key was proved with.
+
 Rules of this file: messages only. Structures of the TPM travel as it marshals them (TPM 2.0 Library part 2), in JSON
 as base64 (RFC 4648 section 4, padded, no line breaks). Every field is bounded; every parser gives its value or
 `SessionError`. What a structure says inside is the collector's business; here only the outer size of a TPM2B is held
-against what came. A challenge is for one proof, at once and with the same token: the collector keeps the request, the
-proof repeats nothing of it.
+against what came. A challenge is for one proof, at once and by whom it was given to: the collector keeps the request,
+the proof repeats nothing of it.
 """
 
 from __future__ import annotations
@@ -29,6 +35,10 @@ from appliance.wire.fields import Fields, SessionError, dump_object, load_object
 
 TPM_CHALLENGE_PATH = "/.well-known/est/vedette/tpm-challenge"
 TPM_ENROLL_PATH = "/.well-known/est/vedette/tpm-enroll"
+TPM_RECHALLENGE_PATH = "/.well-known/est/vedette/tpm-rechallenge"
+TPM_REENROLL_PATH = "/.well-known/est/vedette/tpm-reenroll"
+TPM_RECOVER_CHALLENGE_PATH = "/.well-known/vedette/tpm-recover-challenge"
+TPM_RECOVER_PATH = "/.well-known/vedette/tpm-recover"
 RESIDENCY_MEDIA_TYPE = "application/json"
 
 MAX_REQUEST_BYTES = 32 * 1024

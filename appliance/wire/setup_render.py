@@ -17,21 +17,24 @@ _HEAD = """\
 """
 
 
-def render_setup(setup: Setup) -> str:
-    """The file's text, with line feeds alone and remarks for who fills in what is missing."""
+def render_setup(setup: Setup, *, until: str = "") -> str:
+    """The file's text, with line feeds alone and remarks for who fills in what is missing; `until` when the token ends,
+    in words.
+    """
     network = setup.network
-    token = str(setup.token) if setup.token else setup.token_id + ".." + "."
+    token = str(setup.token) if setup.token else setup.token_id + "..."
     return "\n".join(
         [
             _HEAD,
-            "# What the stick does: unattended (erases the disk and installs), ask (installs after a yes), live (runs"
-            " from the stick).",
+            "# For a medium that also installs: unattended (erases the disk and installs), ask (installs after a yes),",
+            "# live (runs from the medium). An installed box does not look at it.",
             f"install = {_quoted(setup.install)}",
             "",
             "[collector]",
             f"urls = {_listed(setup.urls)}",
             "# How the box knows that it is the right collector.",
             f"ca_pin = {_quoted(setup.ca_pin)}",
+            *([f"# The token works until {until}."] if until else []),
             f"token = {_quoted(token)}",
             "# Only where the box needs an HTTP proxy to get out.",
             _line("proxy", setup.proxy, "http://user:password@proxy.example.net:3128"),
@@ -48,7 +51,7 @@ def render_setup(setup: Setup) -> str:
             _line("dns", network.dns, ("192.0.2.53",)),
             _line("interface_mac", network.interface_mac, "52:54:00:12:34:56"),
             "",
-            "# The ports that see the mirrored traffic. Without: those with a cable and no address.",
+            "# The ports that see the mirrored traffic. Without: those that the box's configuration names.",
             "[capture]",
             _line("interfaces", setup.interfaces, ("enp2s0",)),
             *([_used(setup.used.sensor_id, setup.used.at)] if setup.used and setup.used.sensor_id else []),

@@ -26,7 +26,8 @@ TIME_PATH = "/.well-known/vedette/time"
 NONCE_HEADER = "Vedette-Nonce"
 NONCE_BYTES = 32
 MAX_TIME_BYTES = 64 * 1024
-MAX_CHAIN = 4
+MAX_CHAIN = 12
+"""The leaf, its CA, and during a roll-over several roots with the links between them."""
 _MAX_CERTIFICATE_BYTES = 8192
 
 _NONCE = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -48,7 +49,7 @@ def time_statement(nonce: str, time_ns: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SignedTime:
-    """`signature` is ECDSA with SHA-256 (DER) over `time_statement`; `chain` is leaf first, root last, DER."""
+    """`signature` is ECDSA with SHA-256 (DER) over `time_statement`; `chain`, in DER: leaf first, roots last."""
 
     nonce: str
     time_ns: int

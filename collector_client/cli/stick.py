@@ -40,12 +40,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--capture",
         metavar="INTERFACE",
         action="append",
-        help="port to watch; may be repeated (default: the box finds it)",
+        help="port to watch; may be repeated (default: what the box's configuration says)",
     )
     group.add_argument(
         "--install",
         choices=("unattended", "ask", "live"),
-        help="unattended: install without a question; ask; live: run from the stick (default: ask)",
+        help="for a medium that also installs: unattended: without a question; ask; live: run from it (default: ask)",
     )
 
 
@@ -67,13 +67,15 @@ def check(args: argparse.Namespace, config: Config, pin: str) -> None:
     check_names(config, setup)
 
 
-def write(args: argparse.Namespace, config: Config, pin: str, token: EnrollmentToken) -> Path:
-    """Write the stick's file; returns its path.
+def write(args: argparse.Namespace, config: Config, pin: str, token: EnrollmentToken, expires: str) -> Path:
+    """Write the stick's file; returns its path. `expires` as `format_clock` has it.
 
     Raises:
         EnvironmentFault: the stick cannot be written.
     """
-    return write_stick(args.stick, checked_text(_setup(args, config, pin, token)))
+    return write_stick(
+        args.stick, checked_text(_setup(args, config, pin, token), f"{expires[:10]} {expires[11:16]} UTC")
+    )
 
 
 _EXAMPLE = EnrollmentToken("t-" + "a" * 12, "x" * 43)
@@ -109,6 +111,6 @@ def tell(args: argparse.Namespace, path: Path, made: EnrollmentToken, pin: str, 
         )
         return 0
     print(f"wrote {path}: token {made.token_id} for {args.tenant}/{args.site}, until {expires[:19]}Z")
-    hint("next: unmount the stick, put it into the box, switch the box on; it enrolls itself and wipes the token")
+    hint("next: unmount the stick, put it into the box, and there: vedette setup --from DIR")
     hint(f"lost the stick? vedette-collector token revoke {args.directory} {made.token_id}")
     return 0

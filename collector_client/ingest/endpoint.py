@@ -197,6 +197,8 @@ class Endpoint:
         headers = refusal.to_headers()
         if refusal.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="vedette"'
+        if refusal.code == str(SessionCode.METHOD):
+            headers["Allow"] = refusal.allowed
         return web.Response(
             status=refusal.status, body=refusal.to_json(), headers=headers, content_type="application/json"
         )

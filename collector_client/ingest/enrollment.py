@@ -7,6 +7,10 @@ does.
     expired          TOKEN_EXPIRED        the same certificate    TOKEN_EXPIRED
     revoked          TOKEN_REVOKED        (cannot be)             TOKEN_REVOKED
 
+A token that goes on with a sensor's record (the operator's yes after a reset, a new disk, a new box) takes a new key
+for that sensor: its id, its site and its history stay, its other keys end at once, and a revocation or a quarantine,
+which were about those, is lifted. A key that is the sensor's already follows the table; another's is KEY_TAKEN.
+
 A token that is for one TPM enrolls no other and no key outside one (TOKEN_OTHER_TPM), and stays open.
 
 Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
@@ -60,8 +64,8 @@ class Enrollment:
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
             check_ek(found, None)
-            name, record, known = owner_of(connection, key)
-            assurance = SOFTWARE if record is None else record.assurance
+            name, record, known = owner_for(connection, found, key)
+            assurance = SOFTWARE if record is None or known is None else record.assurance
             if self.production and assurance == SOFTWARE:
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
             if found.used_by == name and known is not None and in_date(known, now_ns):
@@ -110,8 +114,24 @@ class Enrollment:
             f"token {token.token_id}, {token.tenant}/{token.site}, assurance {made.assurance},"
             f" until {format_clock(made.not_after_ns)}, from {address}"
         )
+        if token.for_sensor is not None:
+            detail += _go_on(connection, token, made, sensor_id(spki_der(key)), now_ns)
         audit.record(connection, now_ns, _ACTOR, action, made.sensor_id, detail)
         return made
+
+
+def _go_on(
+    connection: sqlite3.Connection, token: TokenRecord, made: SensorCertificate, key_id: str, now_ns: int
+) -> str:
+    """The record goes on with this key and no other; says in words what that changed and who allowed it."""
+    ended = keys.end_others(connection, made.sensor_id, key_id, now_ns)
+    lifted = sensors.readmit(connection, made.sensor_id, made.assurance)
+    words = [f"; goes on with key {key_id}, allowed by {token.made_by or 'operator'}"]
+    if ended:
+        words.append(f"ended {', '.join(ended)}")
+    if lifted:
+        words.append(f"lifted {' and '.join(lifted)}")
+    return "; ".join(words)
 
 
 class Owner(NamedTuple):
@@ -139,6 +159,21 @@ def owner_of(connection: sqlite3.Connection, key: EllipticCurvePublicKey) -> Own
     if known is not None and known.ends_ns is not None:
         raise superseded(known)
     return Owner(name, record, known)
+
+
+def owner_for(connection: sqlite3.Connection, token: TokenRecord, key: EllipticCurvePublicKey) -> Owner:
+    """The sensor that a key is to belong to, coming with this token: a new key is the token's sensor's, if it has one.
+
+    Raises:
+        RefusedError: as `owner_of`; or the key is another sensor's than the token's.
+    """
+    key_id = sensor_id(spki_der(key))
+    known = keys.find(connection, key_id)
+    if token.for_sensor is None or (known is not None and known.sensor_id == token.for_sensor):
+        return owner_of(connection, key)
+    if known is not None:
+        raise refuse(SessionCode.KEY_TAKEN, f"the key {key_id}", f"a new key, or the one of {token.for_sensor}")
+    return Owner(token.for_sensor, sensors.find(connection, token.for_sensor), None)
 
 
 def in_date(key: KeyRecord, now_ns: int) -> bool:

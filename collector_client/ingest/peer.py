@@ -113,13 +113,6 @@ class Gate:
         record, key = self._find(peer.sensor_id, peer.key_id)
         if record is None:
             raise refuse(SessionCode.SENSOR_UNKNOWN, peer.sensor_id, "a sensor with a record here")
-        try:
-            return Admitted(record, self._check(record, key, peer, now_ns))
-        except RefusedError as error:
-            error.subject = record.sensor_id
-            raise
-
-    def _check(self, record: SensorRecord, key: KeyRecord | None, peer: PeerCertificate, now_ns: int) -> KeyRecord:
         if record.revoked_ns is not None:
             raise self._revoked(record)
         if key is None or key.sensor_id != record.sensor_id:
@@ -129,7 +122,7 @@ class Gate:
             raise superseded(key)
         if self._production and SOFTWARE in (record.assurance, peer.assurance):
             raise refuse(SessionCode.KEY_IN_SOFTWARE, f"assurance {SOFTWARE}", "a hardware key")
-        return key
+        return Admitted(record, key)
 
     @staticmethod
     def _revoked(record: SensorRecord) -> RefusedError:

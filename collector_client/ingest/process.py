@@ -22,6 +22,7 @@ from collector_client.config import Config, parse_listen
 from collector_client.errors import CollectorError
 from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
+from collector_client.ingest.challenges import Challenges
 from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
@@ -30,9 +31,11 @@ from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
 from collector_client.ingest.peer import Gate
+from collector_client.ingest.proved_renewal import ProvedRenewal
 from collector_client.ingest.quota import Quota
 from collector_client.ingest.refusals import Refusals
 from collector_client.ingest.renewal import Renewal
+from collector_client.ingest.renewal_desk import RenewalDesk
 from collector_client.ingest.residency import Residency
 from collector_client.ingest.revocation import Revocation
 from collector_client.ingest.tickets import TICKETS_S, TicketContexts
@@ -150,16 +153,26 @@ class Ingest:
             Gate(find, production=production), renewal, Clones(), keeper, self._connections, self._clock
         )
         trust = TpmTrust(directory / PKI_NAME)
+        challenges = Challenges(trust, config.collector.allow_unlisted_tpm, production, secrets.token_bytes)
+        attempts = Quota(config.quota.enrollments_per_minute)
         return Endpoint(
             admission=admission,
             desk=Desk(
                 admission=admission,
                 enrollment=enrollment,
-                residency=Residency(enrollment, trust, config.collector.allow_unlisted_tpm, secrets.token_bytes),
-                renewal=renewal,
+                residency=Residency(enrollment, challenges),
+                renewals=RenewalDesk(
+                    admission,
+                    renewal,
+                    ProvedRenewal(renewal, challenges),
+                    attempts,
+                    keeper,
+                    self._clock,
+                    config.ingest.request_timeout_s,
+                ),
                 find_token=find_token,
                 refusals=self._refusals,
-                quota=Quota(config.quota.enrollments_per_minute),
+                quota=attempts,
                 keeper=keeper,
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,

@@ -158,7 +158,7 @@ class Authority:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         # A resumed session skips the certificate check: every request looks its key up, and tickets of another context,
-        # whose keys live in memory only, are worth nothing (ingest/listening.py makes it anew).
+        # whose keys live in memory only, are worth nothing (ingest/tickets.py).
         context.num_tickets = 1
         context.load_verify_locations(cadata=self.ca_pem().decode("ascii"))
         self.load_server(context)

@@ -83,16 +83,16 @@ def issue(
     )
 
 
-def end_others(connection: sqlite3.Connection, sensor_id: str, key_id: str, now_ns: int) -> list[str]:
-    """End at once every other key of the sensor, also one in its grace.
+def end_others(connection: sqlite3.Connection, sensor_id: str, key_id: str, now_ns: int, *, but: str = "") -> list[str]:
+    """End at once every other key of the sensor, also one in its grace; not the one named by `but`.
 
     Returns:
         The ids of those that could still speak, in order.
     """
     rows = connection.execute(
-        "UPDATE sensor_keys SET ends_ns = ? WHERE sensor_id = ? AND key_id != ? AND (ends_ns IS NULL OR ends_ns > ?)"
-        " RETURNING key_id",
-        (now_ns, sensor_id, key_id, now_ns),
+        "UPDATE sensor_keys SET ends_ns = ? WHERE sensor_id = ? AND key_id NOT IN (?, ?)"
+        " AND (ends_ns IS NULL OR ends_ns > ?) RETURNING key_id",
+        (now_ns, sensor_id, key_id, but, now_ns),
     ).fetchall()
     return sorted(str(key) for (key,) in rows)
 

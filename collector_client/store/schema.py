@@ -104,6 +104,44 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE tokens ADD COLUMN revoked_ns INTEGER;
     ALTER TABLE tokens ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- The sensor whose record a token's key goes on with, where the operator said so: see ingest/enrollment.py.
+    ALTER TABLE tokens ADD COLUMN for_sensor TEXT REFERENCES sensors;
+    """,
+    """
+    -- Proofs for renewals too. purpose and asker: enroll with a token, renew or recover by a key. Open challenges are
+    -- forgotten by this: they live two minutes, and a box asks again.
+    DROP TABLE challenges;
+    CREATE TABLE challenges (
+        challenge_id TEXT PRIMARY KEY, purpose TEXT NOT NULL, asker TEXT NOT NULL, secret_sha256 BLOB NOT NULL,
+        nonce BLOB NOT NULL, pcrs TEXT NOT NULL, ek_sha256 BLOB NOT NULL, ek_public BLOB NOT NULL, ek_certificate BLOB,
+        ak_public BLOB NOT NULL, ldevid_public BLOB NOT NULL, assurance TEXT NOT NULL, voucher TEXT NOT NULL,
+        created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL, used_ns INTEGER
+    ) STRICT;
+    CREATE INDEX challenges_of_asker ON challenges (asker, created_ns);
+    -- What a TPM proved, once for each key: key_id is the key proved, by a token or by the key before it.
+    ALTER TABLE residencies RENAME TO residencies_by_token;
+    CREATE TABLE residencies (
+        residency_id INTEGER PRIMARY KEY, sensor_id TEXT NOT NULL REFERENCES sensors, key_id TEXT NOT NULL,
+        token_id TEXT UNIQUE REFERENCES tokens, by_key TEXT REFERENCES sensor_keys, challenge_id TEXT NOT NULL UNIQUE,
+        certificate_sha256 BLOB NOT NULL, assurance TEXT NOT NULL, voucher TEXT NOT NULL, ek_sha256 BLOB NOT NULL,
+        ek_public BLOB NOT NULL, ek_certificate BLOB, ak_public BLOB NOT NULL, ldevid_public BLOB NOT NULL,
+        nonce BLOB NOT NULL, certify_attest BLOB NOT NULL, certify_signature BLOB NOT NULL,
+        quote_attest BLOB NOT NULL, quote_signature BLOB NOT NULL, pcr_values TEXT NOT NULL, bound_ns INTEGER NOT NULL,
+        CHECK ((token_id IS NULL) != (by_key IS NULL))
+    ) STRICT;
+    -- Until now a proved key was never replaced by another, so it is its sensor's first one.
+    INSERT INTO residencies SELECT residency_id, sensor_id, sensor_id, token_id, NULL, challenge_id, certificate_sha256,
+        assurance, voucher, ek_sha256, ek_public, ek_certificate, ak_public, ldevid_public, nonce, certify_attest,
+        certify_signature, quote_attest, quote_signature, pcr_values, bound_ns FROM residencies_by_token;
+    DROP TABLE residencies_by_token;
+    CREATE INDEX residencies_of_tpm ON residencies (ek_sha256);
+    CREATE INDEX residencies_of_key ON residencies (key_id);
+    CREATE TRIGGER residencies_keep_rows BEFORE DELETE ON residencies
+        BEGIN SELECT RAISE(ABORT, 'residency rows stay'); END;
+    CREATE TRIGGER residencies_keep_text BEFORE UPDATE ON residencies
+        BEGIN SELECT RAISE(ABORT, 'residency rows stay'); END;
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

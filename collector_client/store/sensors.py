@@ -142,6 +142,31 @@ def release(connection: sqlite3.Connection, sensor_id: str) -> None:
     )
 
 
+def readmit(connection: sqlite3.Connection, sensor_id: str, assurance: str) -> list[str]:
+    """A key that the operator allowed goes on with the record: what was held against the keys before is over.
+
+    Returns:
+        What was lifted, in words.
+
+    Raises:
+        UnknownSensorError: no such record.
+    """
+    record = find(connection, sensor_id)
+    if record is None:
+        raise _unknown(sensor_id)
+    connection.execute(
+        "UPDATE sensors SET assurance = ?, revoked_ns = NULL, revoked_reason = '', quarantined_ns = NULL,"
+        " quarantine_reason = '' WHERE sensor_id = ?",
+        (assurance, sensor_id),
+    )
+    lifted = []
+    if record.revoked_ns is not None:
+        lifted.append(f"the revocation ({record.revoked_reason or 'no reason'})")
+    if record.quarantined_ns is not None:
+        lifted.append(f"the quarantine ({record.quarantine_reason})")
+    return lifted
+
+
 def _change(connection: sqlite3.Connection, sensor_id: str, statement: str, values: tuple[object, ...]) -> None:
     if connection.execute(statement, values).rowcount == 0:
         raise _unknown(sensor_id)

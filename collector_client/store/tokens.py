@@ -15,7 +15,7 @@ from collector_client.store.errors import ConflictError
 
 _SELECT = (
     "SELECT token_id, site_id, tenant_id, tenants.name, sites.name, label, tokens.created_ns, expires_ns, used_by,"
-    " used_ns, made_by, ek_sha256, revoked_ns, revoked_by, secret_sha256"
+    " used_ns, made_by, ek_sha256, revoked_ns, revoked_by, for_sensor, secret_sha256"
     " FROM tokens JOIN sites USING (site_id) JOIN tenants USING (tenant_id)"
 )
 
@@ -24,6 +24,7 @@ class TokenRecord(NamedTuple):
     """One token; `used_by` is the id of the sensor that enrolled with it, `made_by` and `revoked_by` are operators.
 
     `ek_sha256`: the digest of the endorsement key of the one TPM that it is for, as `pki/tpm-allowed` lists them.
+    `for_sensor`: the sensor whose record goes on with the key that enrolls; None: a new sensor.
     """
 
     token_id: str
@@ -40,6 +41,7 @@ class TokenRecord(NamedTuple):
     ek_sha256: bytes | None
     revoked_ns: int | None
     revoked_by: str
+    for_sensor: str | None
     secret_sha256: bytes
 
     def state(self, now_ns: int) -> str:
@@ -62,6 +64,7 @@ def add(
     expires_ns: int,
     made_by: str = "",
     ek_sha256: bytes | None = None,
+    for_sensor: str | None = None,
 ) -> None:
     """Keep a new token.
 
@@ -70,9 +73,9 @@ def add(
     """
     try:
         connection.execute(
-            "INSERT INTO tokens (token_id, secret_sha256, site_id, label, created_ns, expires_ns, made_by, ek_sha256)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (token_id, _digest(secret), site_id, label, now_ns, expires_ns, made_by, ek_sha256),
+            "INSERT INTO tokens (token_id, secret_sha256, site_id, label, created_ns, expires_ns, made_by, ek_sha256,"
+            " for_sensor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (token_id, _digest(secret), site_id, label, now_ns, expires_ns, made_by, ek_sha256, for_sensor),
         )
     except sqlite3.IntegrityError as error:
         raise ConflictError(f"token {token_id} exists already", advice="make it again") from error

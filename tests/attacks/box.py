@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 from appliance.clock import Clock, SystemClock
 from appliance.enroll import Enrolled, EnrollmentPlan, enroll
+from appliance.enroll.clock_floor import ClockFloor
+from appliance.enroll.in_time import enroll_in_time
+from appliance.enroll.timekeeping import TimeSource
 from appliance.identity import IdentityFolder
 from appliance.identity.tpm import TpmKeyStore
 from appliance.wire.enrollment import EnrollmentToken
@@ -34,6 +38,16 @@ class Box:
             urls=[url or f"https://{collector.address}"], ca_pin=pin or collector.pin, token=token
         )
         return enroll(plan, self.identity, clock or SystemClock())
+
+    def enroll_in_time(
+        self, collector: Collector, token: str, clock: Clock, told: list[str], *, url: str = ""
+    ) -> Enrolled:
+        """As `vedette enroll` does on a box whose clock may be wrong; `told` hears the steps."""
+        plan = EnrollmentPlan.parse(urls=[url or f"https://{collector.address}"], ca_pin=collector.pin, token=token)
+        self._state.mkdir(exist_ok=True)
+        floor = ClockFloor(self._state, self._state / "no-build-date")
+        source = TimeSource(plan.urls, collector.pin, floor, secrets.token_bytes)
+        return enroll_in_time(plan, self.identity, clock, source, on_step=told.append)
 
     def renew(self, collector: Collector, *, url: str = "") -> subprocess.CompletedProcess[str]:
         """`vedette enroll --renew`: TLS with a key in a TPM needs a process of its own."""

@@ -1,4 +1,4 @@
-"""Two TPMs of one maker, and a collector in production that trusts the maker."""
+"""Two TPMs of one maker, a collector in production that trusts the maker, and a CA that the box's system trusts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from collector_client.config import Config
 from tests.collector_client.harness import Collector, production
+from tests.fakes.pki import Authority, pem
 from tests.fakes.swtpm import DevelopmentCa, Swtpm, fresh
 
 
@@ -43,3 +44,13 @@ def collector(tmp_path: Path, maker: DevelopmentCa, one_tpm: Swtpm) -> Iterator[
     (folder / "maker.pem").write_bytes(maker.root_pem + maker.issuer_pem)
     yield made.start()
     made.stop()
+
+
+@pytest.fixture
+def thief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """A CA that the box's system trusts for everything."""
+    made = Authority("Well-known")
+    path = tmp_path / "system-trust.pem"
+    path.write_bytes(pem(made.root, made.issuing))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    return made

@@ -53,7 +53,7 @@ def test_the_box_of_these_attacks_renews_when_nothing_is_wrong(collector: Collec
     assert done.returncode == 0, done.stderr
     assert in_force(box) != before
     actions = [action for (action,) in collector.control("SELECT action FROM audit ORDER BY audit_id")]
-    assert actions == ["token new", "enroll", "prove residency", "renew"]
+    assert actions == ["token new", "enroll", "prove residency", "renew", "prove residency", "supersede key"]
 
 
 def test_renewal_with_a_revoked_certificate(collector: Collector, box: Box) -> None:

@@ -229,14 +229,16 @@ def test_ek_certificate_of_another_tpm(collector: Collector, one_tpm: Swtpm, two
     honest(collector, one_tpm, tmp_path / "honest", token)
 
 
-def test_challenge_answered_with_another_token(collector: Collector, one_tpm: Swtpm, tmp_path: Path) -> None:
+def test_challenge_answered_with_another_token(
+    collector: Collector, one_tpm: Swtpm, two_tpm: Swtpm, tmp_path: Path
+) -> None:
     """Neither token is used up, and the challenge stays good for the one that it was made for."""
     forger, token, other = Forger(collector, one_tpm, tmp_path / "forger"), collector.token(), collector.token()
     proof, books = forger.wire.proof(token), Ledger(collector)
     assert forger.prove(other, proof) == "CHALLENGE_UNKNOWN"
     books.refused("CHALLENGE_UNKNOWN", token_id(other))
     assert forger.wire.prove(token, proof).status == 200
-    honest(collector, one_tpm, tmp_path / "honest", other)
+    honest(collector, two_tpm, tmp_path / "honest", other)
 
 
 def test_unproved_key_in_production(collector: Collector, one_tpm: Swtpm, tmp_path: Path) -> None:

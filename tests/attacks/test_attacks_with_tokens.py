@@ -8,8 +8,17 @@ import pytest
 
 pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
 
-from appliance.enroll import EnrollmentRefusedError, TokenExpiredError, TokenUnknownError, TokenUsedError
+from appliance.enroll import (
+    EnrollmentRefusedError,
+    TokenExpiredError,
+    TokenOtherTpmError,
+    TokenRevokedError,
+    TokenUnknownError,
+    TokenUsedError,
+)
 from appliance.wire.enrollment import EnrollmentToken
+from collector_client.store import Control
+from collector_client.tokens import revoke_token
 from tests.attacks.box import Box, token_id
 from tests.attacks.ledger import Ledger
 from tests.collector_client.harness import Collector
@@ -50,6 +59,29 @@ def test_token_expired(collector: Collector, one_tpm: Swtpm, tmp_path: Path) -> 
     assert not box.identity.certificate_path.exists()
     collector.clock.ahead_ns = 0
     assert box.enroll(collector, later).certificate.assurance == "tpm"
+
+
+def test_token_that_the_operator_took_back(collector: Collector, one_tpm: Swtpm, tmp_path: Path) -> None:
+    token, box = collector.token(), Box(tmp_path / "one", one_tpm)
+    control = Control.open(collector.directory)
+    revoke_token(control, token_id(token), "the stick was lost", collector.clock.wall_ns())
+    control.close()
+    books = Ledger(collector)
+    with pytest.raises(TokenRevokedError, match="TOKEN_REVOKED"):
+        box.enroll(collector, token)
+    books.refused("TOKEN_REVOKED", token_id(token))
+
+
+def test_token_for_the_box_with_another_tpm(
+    collector: Collector, one_tpm: Swtpm, two_tpm: Swtpm, tmp_path: Path
+) -> None:
+    rightful, thief = Box(tmp_path / "one", one_tpm), Box(tmp_path / "two", two_tpm)
+    token = collector.token(ek_sha256=rightful.identity.keys.ek_sha256())
+    books = Ledger(collector)
+    with pytest.raises(TokenOtherTpmError, match="TOKEN_OTHER_TPM"):
+        thief.enroll(collector, token)
+    books.refused("TOKEN_OTHER_TPM", token_id(token))
+    assert rightful.enroll(collector, token).certificate.assurance == "tpm"
 
 
 def test_token_guessed(collector: Collector, one_tpm: Swtpm, tmp_path: Path) -> None:

@@ -96,12 +96,18 @@ class Collector:
             self._thread = None
 
     def token(
-        self, tenant: str = "acme", site: str = "north", life_s: int = 3600, ek_sha256: bytes | None = None
+        self,
+        tenant: str = "acme",
+        site: str = "north",
+        life_s: int = 3600,
+        ek_sha256: bytes | None = None,
+        for_sensor: str | None = None,
     ) -> str:
-        """A new token; with `ek_sha256` for that TPM alone."""
+        """A new token; with `ek_sha256` for that TPM alone, with `for_sensor` to go on with that record."""
         control = Control.open(self.directory)
         try:
-            return str(new_token(control, tenant, site, "", life_s, self.clock.wall_ns(), ek_sha256=ek_sha256))
+            now_ns = self.clock.wall_ns()
+            return str(new_token(control, tenant, site, "", life_s, now_ns, ek_sha256=ek_sha256, for_sensor=for_sensor))
         finally:
             control.close()
 

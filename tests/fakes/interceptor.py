@@ -6,9 +6,11 @@ the real one; the interceptor believes any server. With `cacerts` it answers tha
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from cryptography import x509
@@ -70,33 +72,46 @@ class Interceptor:
             with box, suppress(OSError):
                 self._converse(box, first)
 
+    def _hear(self, said: bytes) -> None:
+        self.heard += said
+
     def _converse(self, box: ssl.SSLSocket, data: bytes) -> None:
-        self.heard += data
-        if self._cacerts is not None and data.startswith(f"GET {CACERTS_PATH} ".encode()):
-            box.sendall(self._cacerts)
-            return
         anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
         with (
             socket.create_connection(self._collector, TIMEOUT_S) as plain,
             anybody.wrap_socket(plain) as collector,
         ):
-            back = threading.Thread(target=_carry, args=(collector, box))
-            back.start()
+            # One message after the other: a TLS socket is not for two threads at once.
             while data:
-                collector.sendall(data)
+                request = _whole(box, data, self._hear)
+                if self._cacerts is not None and request.startswith(f"GET {CACERTS_PATH} ".encode()):
+                    box.sendall(self._cacerts)
+                    return
+                collector.sendall(request)
+                box.sendall(_whole(collector, collector.recv(65_536), lambda _: None))
                 data = box.recv(65_536)
-                self.heard += data
-            with suppress(OSError):
-                # Past the TLS layer, whose state belongs to the other thread.
-                socket.socket.shutdown(collector, socket.SHUT_RDWR)
-            back.join()
 
 
-def _carry(source: ssl.SSLSocket, sink: ssl.SSLSocket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
+def _whole(sock: ssl.SSLSocket, data: bytes, hear: Callable[[bytes], None]) -> bytes:
+    """One HTTP message that began with `data`: its head, and as much body as its Content-Length says.
+
+    `hear` gets every byte as it comes, also of a message that breaks off.
+    """
+    hear(data)
+    while not _is_whole(data):
+        more = sock.recv(65_536)
+        if not more:
+            raise ConnectionAbortedError
+        hear(more)
+        data += more
+    return data
+
+
+def _is_whole(data: bytes) -> bool:
+    head, blank, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    return bool(blank) and len(body) >= (int(length[1]) if length else 0)
 
 
 def _answer(certificates: list[x509.Certificate]) -> bytes:

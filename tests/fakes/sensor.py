@@ -6,6 +6,7 @@ It speaks the real interface over real TLS; what it says is whatever a test tell
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -111,6 +112,7 @@ class FakeSensor:
         self.certificate: bytes | None = None
         self.ca_pem = b""
         self.run = ""
+        self.source = ""
         self._connection: http.client.HTTPSConnection | None = None
 
     def csr(self, key: Any = None) -> bytes:
@@ -202,7 +204,11 @@ class FakeSensor:
         connection = self._connection
         if context is not None or connection is None:
             connection = http.client.HTTPSConnection(
-                self.host, self.port, timeout=30, context=context or self.context()
+                self.host,
+                self.port,
+                timeout=30,
+                context=context or self.context(),
+                source_address=(self.source, 0) if self.source else None,
             )
         try:
             said = {session.RUN_HEADER: self.run} if self.run else {}
@@ -221,6 +227,16 @@ class FakeSensor:
             connection.close()
             self._connection = None if context is None else self._connection
         return got
+
+    def wait_until_closed(self) -> bytes:
+        """What still comes on the kept connection until the other side closes it; a reset counts as an end."""
+        assert self._connection is not None
+        said = b""
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while piece := self._connection.sock.recv(65_536):
+                said += piece
+        self.disconnect()
+        return said
 
     def disconnect(self) -> None:
         """Close the kept connection."""

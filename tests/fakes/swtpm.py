@@ -22,6 +22,8 @@ from pathlib import Path
 # TPM_CC (TPM 2.0 Library part 2, section 6.5.2) of what tests ask about.
 COMMANDS = {0x131: "CreatePrimary", 0x157: "Load", 0x15D: "Sign", 0x165: "FlushContext"}
 
+_STARTUP_CLEAR = bytes.fromhex("80010000000c000001440000")
+"""TPM2_Startup(CLEAR) (part 3, section 9.3)."""
 # Where OpenSSL's provider for keys in a TPM is looked for: set-up's own, then the system's (too old in Debian 12).
 PROVIDERS = (
     Path(sys.prefix) / "lib" / "tpm2-openssl" / "tpm2.so",
@@ -69,6 +71,15 @@ class Swtpm:
     def tcti(self) -> str:
         """How programs find it; one at a time."""
         return f"swtpm:host=127.0.0.1,port={self.port}"
+
+    def power_cycle(self) -> None:
+        """Power off and on again, as when the box loses its power: what was loaded is gone, what is kept stays."""
+        _tool("swtpm_ioctl", "--tcp", f"127.0.0.1:{self.port + 1}", "-i")
+        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT_S) as line:
+            line.sendall(_STARTUP_CLEAR)
+            answer = line.recv(64)
+        if answer[6:10] != bytes(4):
+            raise SwtpmError(f"TPM2_Startup: {answer.hex()}")
 
     def cut(self) -> None:
         """Take the power away, in the middle of whatever it does."""

@@ -21,6 +21,7 @@ from tpm2_pytss import (
     TPML_PCR_SELECTION,
     TPMT_SIG_SCHEME,
     TPMT_SYM_DEF,
+    TSS2_Exception,
 )
 from tpm2_pytss.tsskey import TSSPrivKey
 from tpm2_pytss.utils import NVReadEK, create_ek_template
@@ -37,6 +38,10 @@ _BARE_KINDS = ("EK-ECC256", "EK-RSA2048")
 """Those whose template does not depend on a certificate; pytss refuses the others without one."""
 _BARE_KIND = "EK-ECC256"
 """Of a TPM without any EK certificate."""
+
+_LOCKOUT = 0x921
+"""TPM_RC_LOCKOUT (TPM 2.0 Library part 2, section 6.6). The maker's endorsement key is subject to the dictionary attack
+lock-out, and each power cut after its use counts as a wrong guess (part 1, section 19.8.5)."""
 
 # TPM2_PCR_Read gives at most eight values at once (TPML_DIGEST).
 _PCRS_AT_ONCE = 8
@@ -90,13 +95,28 @@ def residency_proof(tpm: Tpm, blob: TSSPrivKey, where: str, challenge: Residency
         TpmKeyLostError: the LDevID of the blob does not load.
         TSS2_Exception: among others when the credential is for another TPM or another AK.
     """
-    secret = activate(tpm, endorsement(tpm), challenge.credential_blob, challenge.encrypted_secret)
+    secret = _activate_unlocked(tpm, endorsement(tpm), challenge)
     certify_attest, certify_signature = certify(tpm, blob, where, challenge.nonce)
     values = read_pcrs(tpm, challenge.pcrs)
     quote_attest, quote_signature = quote(tpm, challenge.pcrs, challenge.nonce)
     return ResidencyProof(
         challenge.challenge_id, secret, certify_attest, certify_signature, quote_attest, quote_signature, values
     )
+
+
+def _activate_unlocked(tpm: Tpm, kind: Endorsement, challenge: ResidencyChallenge) -> bytes:
+    """`activate`, after a few power cuts too: there is no password here to guess, so the lock-out protects nothing."""
+    try:
+        return activate(tpm, kind, challenge.credential_blob, challenge.encrypted_secret)
+    except TSS2_Exception as exc:
+        if exc.rc & 0xFFFF != _LOCKOUT:
+            raise
+        try:
+            tpm.esapi.dictionary_attack_lock_reset(ESYS_TR.LOCKOUT)
+        except TSS2_Exception:
+            # Somebody has set a password for it; the lock-out says what there is to do.
+            raise exc from None
+    return activate(tpm, kind, challenge.credential_blob, challenge.encrypted_secret)
 
 
 def activate(tpm: Tpm, kind: Endorsement, credential_blob: bytes, encrypted_secret: bytes) -> bytes:

@@ -23,6 +23,8 @@ DEFAULT_TCTI = "device:/dev/tpmrm0"
 _LAYER_SHIFT, _TCTI_LAYER = 16, 10
 _OUT_OF_SLOTS = 0x902
 """TPM_RC_OBJECT_MEMORY (TPM 2.0 Library part 2, section 6.6)."""
+_LOCKOUT = 0x921
+"""TPM_RC_LOCKOUT (as above)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ def named(name: str, error: TSS2_Exception) -> TpmError:
         return TpmRefusedError(
             f"TPM {name}: all its slots for loaded objects are taken",
             advice="use it through a resource manager (device:/dev/tpmrm0), or end who else uses it",
+        )
+    if error.rc & 0xFFFF == _LOCKOUT:
+        return TpmRefusedError(
+            f"TPM {name}: it is in lock-out, as after several power cuts, and has a password against ending that",
+            advice="leave the box on, the TPM forgets in time; or: tpm2_dictionarylockout -c -p PASSWORD",
         )
     return TpmRefusedError(
         f"TPM {name}: {error} (code {error.rc:#x})",

@@ -251,6 +251,8 @@ def _parse(path: Path, data: bytes) -> TSSPrivKey:
             area.type == TPM2_ALG.ECC
             and area.parameters.eccDetail.curveID == TPM2_ECC.NIST_P256
             and blob.parent == SRK_HANDLE
+            # Raises ValueError for a point that is not on the curve: better here than at the first use.
+            and bool(area.to_der())
         )
     except (ValueError, TypeError, TSS2_Exception) as exc:
         raise KeyFileError(f"{path}: not a TSS2 private key in PEM", advice=NEW_KEY) from exc

@@ -14,7 +14,7 @@ pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
 
 from appliance.clock import SystemClock
 from appliance.enroll import Enrolled, EnrollmentPlan, EnrollmentRefusedError, IssuedWrongError, TokenUsedError, enroll
-from appliance.enroll.exchange import NEXT, Step
+from appliance.enroll.steps import NEXT, Step
 from appliance.identity import CollectorUrl, IdentityFolder, TpmKeyLostError, TpmMissingError
 from appliance.identity.tpm import TpmKeyStore
 from appliance.wire.enrollment import EnrollmentToken

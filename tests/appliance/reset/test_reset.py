@@ -42,6 +42,8 @@ def enrolled(folder: Path, authority: Authority, events: int = 0) -> str:
     (folder / "rules-cache").mkdir()
     (folder / "rules-cache" / "x.db").write_bytes(b"x")
     (folder / "setup.toml").write_text('token = "t-secret"')
+    (folder / "setup.toml.new").write_text('token = "t-sec')
+    (folder / "clock").write_text("1830000000")
     return box.identity().certificate.sensor_id
 
 

@@ -9,12 +9,16 @@ import pytest
 
 pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
 
+from appliance.cli.main import main
 from appliance.identity import TpmKeyLostError, TpmMissingError
 from appliance.identity.tpm import TpmKeyStore
+from appliance.identity.tpm.attestation import endorsement, endorsement_key
 from appliance.identity.tpm.keys import attestation_key
 from appliance.identity.tpm.session import open_tpm
 from appliance.reset import Order, finish, reset
 from appliance.reset.marker import Marker, Stage, read, write
+from collector_client.attest import parse_public
+from collector_client.attest.endorsement import ek_digest
 from tests.fakes.swtpm import Swtpm
 
 pytestmark = pytest.mark.tpm
@@ -56,3 +60,24 @@ def test_a_power_cut_before_the_tpm_was_cleared_clears_it_at_the_next_start(tpm:
     done = finish(tmp_path, keys)
     assert done is not None
     assert done.tpm_cleared
+
+
+def test_the_tpm_is_shown_as_a_collector_knows_it_and_a_begun_reset_stays_as_it_is(
+    tpm: Swtpm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, config = tmp_path / "state", tmp_path / "vedette.toml"
+    state.mkdir()
+    config.write_text(f'[sensor]\nstate_dir = "{state}"\n[identity]\nkey_store = "tpm"\ntcti = "{tpm.tcti}"\n')
+    write(state, Marker(Stage.FILES))
+    assert main(["enroll", "--show-ek", "--config", str(config)]) == 0
+    with open_tpm(tpm.tcti) as session, endorsement_key(session, endorsement(session)) as ek:
+        assert capsys.readouterr().out == f"{ek_digest(parse_public('EK', ek.public_bytes)).hex()}\n"
+    assert read(state) == Marker(Stage.FILES)
+    assert [path.name for path in state.iterdir()] == ["reset.json"]
+
+
+def test_a_box_with_its_key_in_a_file_has_no_tpm_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "vedette.toml"
+    config.write_text(f'[sensor]\nstate_dir = "{tmp_path}"\n[identity]\nkey_store = "software"\n')
+    assert main(["enroll", "--show-ek", "--config", str(config)]) == 2
+    assert '"tpm" was allowed' in capsys.readouterr().err

@@ -67,6 +67,11 @@ def test_the_table(
         assert refusal.value.advice
 
 
+@pytest.mark.parametrize(("stick", "kept"), [(None, spent()), (spent(), spent()), (None, None), (spent(), None)])
+def test_a_certificate_that_ended_is_for_the_daemon_to_renew(stick: Setup | None, kept: Setup | None) -> None:
+    assert decide(Situation(stick, kept, "", True, PIN)) is Step.NOTHING
+
+
 @pytest.mark.parametrize("kept", [None, setup(), spent()])
 @pytest.mark.parametrize("known", [PIN, ""])
 def test_attack_stick_of_another_collector_in_a_box_whose_certificate_ended(kept: Setup | None, known: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from appliance.clock import SystemClock
 from appliance.config import KEPT_NAME, Config, ConfigError, load_config, read_kept
 from appliance.config.sections import SensorSection
-from appliance.enroll import TokenExpiredError, TokenUsedError, WrongPinError
+from appliance.enroll import Enrolled, EnrollmentPlan, TokenExpiredError, TokenUsedError, WrongPinError, enroll
 from appliance.errors import OperatorError
 from appliance.identity import IdentityFolder
 from appliance.setup import (
@@ -302,14 +302,41 @@ def test_a_sensor_whose_certificate_ended_takes_a_new_stick_of_its_own_collector
             return far
 
     box = replace(site.box(), clock=Later())
-    with pytest.raises(StickUsedError):
-        set_up(site.stick, box)
+    (site.root / "box-network" / NETWORK_NAME).unlink()
+    ended = set_up(site.stick, box)
+    assert (ended.certificate, ended.ended) == (None, True)
+    assert (site.root / "box-network" / NETWORK_NAME).exists()
     site.write(site.content(NEXT_TOKEN, "cd" * 32))
     with pytest.raises(BelongsElsewhereError):
         set_up(site.stick, box)
     site.write(site.content(NEXT_TOKEN))
     assert set_up(site.stick, box, and_enroll=False).certificate is None
     assert site.kept().token == NEXT_TOKEN
+
+
+def test_a_clock_in_1970_neither_hides_the_sensor_nor_dates_the_remark(site: Site) -> None:
+    class Slow(SystemClock):
+        def wall_ns(self) -> int:
+            return 1_000_000_000
+
+    def in_time(plan: EnrollmentPlan, _tell: object) -> Enrolled:
+        return enroll(plan, site.box().folder, SystemClock())
+
+    first = set_up(site.stick, replace(site.box(), enroller=in_time, clock=Slow()))
+    site.is_done(first)
+    used = site.kept().used
+    assert used is not None
+    assert used.at > "2020"
+    assert set_up(site.stick, replace(site.box(), clock=Slow())).certificate == first.certificate
+
+
+def test_a_bad_stick_does_not_keep_the_network_of_before_away(site: Site) -> None:
+    set_up(site.stick, site.box())
+    (site.root / "box-network" / NETWORK_NAME).unlink()
+    site.file.write_bytes(b"\0")
+    with pytest.raises(OperatorError, match="UTF-16"):
+        set_up(site.stick, site.box())
+    assert (site.root / "box-network" / NETWORK_NAME).exists()
 
 
 def test_taken_in_first_and_enrolled_when_the_network_is_up(site: Site) -> None:

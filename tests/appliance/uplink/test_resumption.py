@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from pathlib import Path
 
-from appliance.identity import SoftKey
+import pytest
+
+from appliance.identity import (
+    AnswerInvalidError,
+    CollectorUrl,
+    ConnectionLostError,
+    HttpsConnection,
+    Resumption,
+    SoftKey,
+)
 from appliance.uplink import State
 from appliance.wire.codes import SessionCode
 from tests.appliance.uplink.box import EPOCH, Box, render
@@ -116,6 +127,43 @@ def test_a_session_is_offered_to_the_collector_it_is_from_and_to_no_other(
         collector.faults.extend([Fault.CUT_BEFORE_STORE] * 2)
         deliver(box)
         assert (other.connections, other.resumed) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", ConnectionLostError),
+        (b"HTTP/1.1 200 OK\r\n", AnswerInvalidError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", ConnectionLostError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", ConnectionLostError),
+        (b"HTTP/1.1 200 OK\r\n\r\nabc", AnswerInvalidError),
+    ],
+)
+def test_attack_an_answer_cut_short_is_never_taken_for_a_whole_one(
+    box: Box, authority: Authority, tmp_path: Path, answer: bytes, error: type[Exception]
+) -> None:
+    """TLS does not tell cuts from ends on a connection that may be resumed, so HTTP must."""
+    context, resumption = authority.server(tmp_path), Resumption()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            plain, _ = listener.accept()
+            sock = context.wrap_socket(plain, server_side=True)
+            sock.recv(65536)
+            sock.sendall(answer)
+            # The connection ends without a word of TLS.
+            sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = CollectorUrl("127.0.0.1", listener.getsockname()[1])
+        client = HttpsConnection(
+            url, context=resumption.context(box.identity()), timeout_s=10, resumption=resumption
+        )  # fmt: skip
+        with pytest.raises(error):
+            client.request("GET", "/", headers={}, body=b"", max_answer_bytes=100)
+        thread.join()
 
 
 def test_sessions_are_not_on_disk(box: Box, collector: FakeCollector) -> None:

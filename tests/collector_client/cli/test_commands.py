@@ -116,6 +116,42 @@ def test_a_token_is_shown_once_and_listed_without_its_secret(run: Run, collector
     assert made["token"].split(".")[1] not in listed + run("token", "list", collector.directory)[1]
 
 
+def test_a_token_that_goes_on_with_a_sensor_takes_where_from_its_record(
+    run: Run, collector: Collector, sensor: FakeSensor
+) -> None:
+    code, out, err = run("token", "new", collector.directory, "--for", sensor.sensor_id)
+    assert code == 0
+    assert f"goes on with {sensor.sensor_id} of acme/north" in err
+    assert "for any box" in err
+    box = collector.box()
+    assert box.enroll(out.split()[1]).status == 200
+    (row, _) = json.loads(run("token", "list", collector.directory, "--json")[1])
+    assert (row["for_sensor"], row["used_by"]) == (sensor.sensor_id, sensor.sensor_id)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "neither --tenant and --site nor --for"),
+        (("--tenant", "a"), "neither --tenant and --site nor --for"),
+        (("--for", "s-aaaaaaaaaaaaaaaaaaaa"), "has no record here"),
+        (("--for", "me"), "sensor id"),
+        (("--for", "SENSOR", "--site", "b"), "--for came with"),
+        (("--for", "SENSOR", "--other-box", "--ek", "ab" * 32), "--other-box came with --ek"),
+        (("--tenant", "a", "--site", "b", "--other-box"), "--other-box came without --for"),
+    ],
+)
+def test_whose_a_token_is_must_be_said_once(
+    run: Run, collector: Collector, sensor: FakeSensor, words: tuple[str, ...], said: str
+) -> None:
+    words = tuple(sensor.sensor_id if word == "SENSOR" else word for word in words)
+    before = collector.control("SELECT COUNT(*) FROM tokens")
+    code, _, err = run("token", "new", collector.directory, *words)
+    assert code in (2, 4)
+    assert said in err
+    assert collector.control("SELECT COUNT(*) FROM tokens") == before
+
+
 def test_sensors_show_state_and_assurance(run: Run, collector: Collector, sensor: FakeSensor) -> None:
     (row,) = json.loads(run("sensors", collector.directory, "--json")[1])
     assert (row["sensor_id"], row["assurance"], row["state"]) == (sensor.sensor_id, "software", "on time")

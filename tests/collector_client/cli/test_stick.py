@@ -6,6 +6,7 @@ import errno
 import getpass
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,6 +74,7 @@ def test_the_file_holds_what_was_asked_for_and_the_screen_not_the_secret(run: Ru
     assert [row["token_id"] for row in tokens(run, home)] == [setup.token_id]
     data = (stick / SETUP_NAME).read_bytes()
     assert data.count(b"\r\n") == data.count(b"\n") > 20
+    assert re.search(rb"# The token works until \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\r\ntoken = ", data)
     assert [path.name for path in stick.iterdir()] == [SETUP_NAME]
 
 

@@ -2,19 +2,21 @@
 
 MOMENT: `before-commit` (the batch is parsed, nothing is written), `between-commits` (the month's file has it,
 control.db has not), `after-commit` (both have it, nothing is answered), `after-enroll` (the record is on disk,
-nothing is answered).
+nothing is answered), `transaction-N` (so does the N-th transaction of control.db, whatever asked for it).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from collector_client.ingest.__main__ import main
 from collector_client.ingest.enrollment import Enrollment
-from collector_client.store import Writer
+from collector_client.store import Control, Writer
 
 
 def die(*_: object) -> Any:
@@ -32,6 +34,22 @@ def then_die(work: Any) -> Any:
     return wrapped
 
 
+def die_after_transaction(number: int) -> None:
+    """Of this process's transactions, let the first `number` happen."""
+    transaction, left = Control.transaction, number
+
+    @contextlib.contextmanager
+    def counted(control: Control) -> Iterator[Any]:
+        nonlocal left
+        with transaction(control) as connection:
+            yield connection
+        left -= 1
+        if left == 0:
+            die()
+
+    Control.transaction = counted  # type: ignore[method-assign,assignment]
+
+
 moment = sys.argv.pop(1)
 if moment == "before-commit":
     Writer.store_batches = die  # type: ignore[method-assign]
@@ -41,4 +59,6 @@ elif moment == "after-commit":
     Writer.store_batches = then_die(Writer.store_batches)  # type: ignore[method-assign]
 elif moment == "after-enroll":
     Enrollment.enroll = then_die(Enrollment.enroll)  # type: ignore[method-assign]
+elif moment.startswith("transaction-"):
+    die_after_transaction(int(moment.rpartition("-")[2]))
 sys.exit(main())

@@ -1,11 +1,7 @@
-"""The appliance's own renewal against the collector's own ingest: on time, too late, and dying at every step."""
+"""The appliance's own renewal against the collector's own ingest: on time, too late, and refused."""
 
 from __future__ import annotations
 
-import signal
-import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +13,14 @@ from appliance.enroll import EnrollmentPlan, RenewalPlan, RenewalState, RenewalS
 from appliance.enroll.asking import ask
 from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
 from appliance.enroll.renew import unfinished
-from appliance.identity import CollectorUrl, IdentityFolder, LinkError, NotReachableError, Signer, SoftKey
-from appliance.identity.keystore import SoftKeyStore
+from appliance.identity import CollectorUrl, IdentityFolder, LinkError, NotReachableError
 from appliance.wire.enrollment import sensor_id
-from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import CONFIG_PATH
 from collector_client.config import Config
 from collector_client.store import Control, sensors
 from tests.collector_client.harness import DAY_NS, Collector
 
 CLOCK = SystemClock()
-ROOT = Path(__file__).parents[3]
 
 
 def many(config: Config) -> Config:
@@ -82,12 +75,6 @@ def key_of(folder: IdentityFolder) -> str:
     return sensor_id(folder.load().signer.spki_der())
 
 
-def states(collector: Collector) -> list[object]:
-    """Keys that could still be used: (first used, ends)."""
-    query = "SELECT first_used_ns IS NOT NULL FROM sensor_keys WHERE ends_ns IS NULL"
-    return [used for (used,) in collector.control(query)]
-
-
 def test_a_renewal_brings_a_fresh_key_under_the_same_name_and_removes_the_old_one(
     collector: Collector, folder: IdentityFolder
 ) -> None:
@@ -101,30 +88,6 @@ def test_a_renewal_brings_a_fresh_key_under_the_same_name_and_removes_the_old_on
     assert not (folder.ca_path.parent / "key.pem").exists()
     assert collector.control("SELECT key_id FROM sensor_keys WHERE ends_ns IS NULL") == [(key_of(folder),)]
     assert len(steps) == 5
-
-
-def test_a_renewal_killed_at_every_step_leaves_a_whole_pair_and_goes_on(
-    collector: Collector, folder: IdentityFolder
-) -> None:
-    name = enrolled(collector, folder)
-    for step in range(1, 200):
-        command = [sys.executable, "-m", "tests.collector_client.ingest.dying_renewal"]
-        done = subprocess.run(
-            [*command, url_of(collector), str(folder.ca_path.parent), str(step)], cwd=ROOT, check=False
-        )  # fmt: skip
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL
-        assert speaks(collector, folder), f"killed at step {step}"
-        before = key_of(folder)
-        again = renew(plan(collector), folder, CLOCK)
-        assert again.sensor_id == name
-        assert speaks(collector, folder)
-        assert not unfinished(folder)
-        assert states(collector) == [1], f"an orphan after step {step}"
-        assert key_of(folder) != before or not (folder.ca_path.parent / "key.pem").exists()
-    assert step > 10
-    assert collector.control("SELECT COUNT(*) FROM sensors") == [(1,)]
 
 
 def test_an_expired_box_recovers_by_itself(collector: Collector, folder: IdentityFolder) -> None:
@@ -256,34 +219,3 @@ def test_the_daemon_notices_a_renewal_by_hand(collector: Collector, folder: Iden
     renewer.step()
     renewer.step()
     assert told == [1]
-
-
-class ResidentKey(SoftKey):
-    """A key that, as one in a TPM does, could say where it lives; here nobody asks it."""
-
-    def residency_request(self, csr_der: bytes) -> ResidencyRequest:
-        raise AssertionError(f"renewal proves no residency of {len(csr_der)} bytes")
-
-    def residency_proof(self, challenge: ResidencyChallenge) -> ResidencyProof:
-        raise AssertionError(f"renewal answers no {challenge}")
-
-
-class ResidentStore(SoftKeyStore):
-    """Makes and loads such keys."""
-
-    def load(self, path: Path) -> Signer:
-        return ResidentKey.load(path)
-
-
-def test_a_key_in_a_tpm_is_renewed_as_the_same_key(collector: Collector, folder: IdentityFolder) -> None:
-    enrolled(collector, folder)
-    resident = IdentityFolder(folder.ca_path.parent, ResidentStore())
-    first = resident.load()
-    steps: list[str] = []
-    renew(plan(collector), resident, CLOCK, on_step=steps.append)
-    assert steps[0] == "the key in the TPM stays"
-    assert resident.load().signer.spki_der() == first.signer.spki_der()
-    assert resident.load().certificate_path != first.certificate_path
-    assert stat.S_IMODE(resident.key_path.stat().st_mode) == 0o600
-    assert speaks(collector, resident)
-    assert collector.control("SELECT COUNT(*) FROM sensor_keys") == [(1,)]

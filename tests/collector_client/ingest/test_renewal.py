@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from appliance.wire.enrollment import RECOVER_PATH, RecoveryRequest
 from collector_client.config import Config
 from collector_client.store import Control, audit, sensors
+from collector_client.store.schema import CONTROL_MIGRATIONS
 from tests.collector_client.harness import DAY_NS, Collector
 from tests.fakes.sensor import FakeSensor, event, key_id
 
@@ -209,7 +210,7 @@ def test_a_recovery_of_another_form_is_refused_by_name(collector: Collector, bod
     box = collector.box()
     box.learn_ca()
     assert box.request("POST", RECOVER_PATH, body).code == "REQUEST_INVALID"
-    assert box.request("POST", RECOVER_PATH, b"x" * 30_000).code == "BODY_TOO_LARGE"
+    assert box.request("POST", RECOVER_PATH, b"x" * 60_000).code == "BODY_TOO_LARGE"
 
 
 def test_an_expired_certificate_gets_in_by_no_other_path(collector: Collector) -> None:
@@ -220,16 +221,29 @@ def test_an_expired_certificate_gets_in_by_no_other_path(collector: Collector) -
 
 
 KEYS = "DROP TABLE sensor_keys;"
+PROOFS = "DROP TABLE challenges; DROP TABLE residencies;"
 QUARANTINE = (
     "ALTER TABLE sensors DROP COLUMN quarantined_ns; ALTER TABLE sensors DROP COLUMN quarantine_reason;"
 )  # fmt: skip
-RESIDENCY = f"DROP TABLE challenges; DROP TABLE residencies; {QUARANTINE}"
+GOING_ON = "ALTER TABLE tokens DROP COLUMN for_sensor;"
+TOKENS = "".join(
+    f"ALTER TABLE tokens DROP COLUMN {name};" for name in ("made_by", "ek_sha256", "revoked_ns", "revoked_by")
+)
+ONE_PROOF = PROOFS + CONTROL_MIGRATIONS[2]
 
 
-UNDO = [(1, KEYS + RESIDENCY), (2, RESIDENCY), (3, QUARANTINE)]
+UNDO = [
+    (1, KEYS + PROOFS + QUARANTINE + TOKENS + GOING_ON),
+    (2, PROOFS + QUARANTINE + TOKENS + GOING_ON),
+    (3, ONE_PROOF + QUARANTINE + TOKENS + GOING_ON),
+    (4, ONE_PROOF + TOKENS + GOING_ON),
+    (5, ONE_PROOF + GOING_ON),
+    (6, ONE_PROOF),
+]
+NAMES = ["keys", "residency", "quarantine", "tokens", "going on", "renewals"]
 
 
-@pytest.mark.parametrize(("version", "undo"), UNDO, ids=["keys", "residency", "quarantine"])
+@pytest.mark.parametrize(("version", "undo"), UNDO, ids=NAMES)
 def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: Path, version: int, undo: str) -> None:
     collector = Collector(tmp_path / "collector").start()
     sensor = collector.sensor()

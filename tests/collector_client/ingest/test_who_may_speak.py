@@ -134,7 +134,7 @@ def test_production_refuses_keys_in_software_everywhere(tmp_path: Path) -> None:
         told = strict.control(
             "SELECT action, detail FROM audit WHERE detail LIKE '%KEY_IN_SOFTWARE%' ORDER BY audit_id"
         )
-        assert [action for action, _ in told] == ["refuse enrollment", "refuse enrollment"]
+        assert [action for action, _ in told] == ["renew refused", "refuse enrollment"]
     finally:
         strict.stop()
 

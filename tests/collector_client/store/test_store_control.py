@@ -68,6 +68,22 @@ def test_an_expired_token_cannot_be_used(control: Control) -> None:
             tokens.use(connection, "t1", "s-one", 100)
 
 
+def test_a_token_taken_back_cannot_be_used_and_a_used_one_not_taken_back(control: Control) -> None:
+    place = site(control)
+    with control.transaction() as connection:
+        for token_id in ("t1", "t2"):
+            tokens.add(connection, token_id, "secret", place, label="", now_ns=1, expires_ns=100)
+        tokens.revoke(connection, "t1", "ann", 5)
+        tokens.revoke(connection, "t1", "ben", 6)
+        with pytest.raises(ConflictError, match="revoked"):
+            tokens.use(connection, "t1", "s-one", 7)
+        tokens.use(connection, "t2", "s-one", 7)
+        with pytest.raises(ConflictError, match="sensor s-one enrolled with it"):
+            tokens.revoke(connection, "t2", "ann", 8)
+        states = {row.token_id: (row.state(9), row.revoked_by, row.revoked_ns) for row in tokens.list_all(connection)}
+    assert states == {"t1": ("revoked", "ann", 5), "t2": ("used", "", None)}
+
+
 def test_the_secret_itself_is_nowhere_in_the_file(control: Control, tmp_path: Path) -> None:
     place = site(control)
     with control.transaction() as connection:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import NameOID
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("tpm2_pytss", reason="needs tpm2-pytss (make setup-test)")
@@ -274,6 +274,7 @@ def test_a_key_file_that_others_may_read_is_refused(tpm: Swtpm, tmp_path: Path) 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 400), change=st.binary(min_size=1, max_size=8), keep=st.integers(30, 500), text=st.booleans())
+@example(at=92, change=b"A", keep=398, text=True)  # a point that is not on the curve
 def test_a_broken_key_file_gives_a_key_or_the_named_error(
     at: int, change: bytes, keep: int, text: bool, tmp_path: Path
 ) -> None:

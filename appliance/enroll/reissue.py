@@ -1,0 +1,83 @@
+"""Asking one collector for the next key's certificate, without I/O. The steps are in `steps.py`.
+
+    what is asked                  the present certificate is good     it is out of date
+    key in a file: CERTIFICATE     simplereenroll, mutual TLS          recover, signed by the present key
+    key in a TPM:  CHALLENGE       tpm-rechallenge, mutual TLS         tpm-recover-challenge, signed by the present key
+                   CERTIFICATE     tpm-reenroll, mutual TLS            tpm-recover
+
+Rules of this file: what comes must be for the next key, under the CA on disk, and in the sensor's own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography import x509
+
+from appliance.enroll.steps import NEXT, Ask, Step, Steps
+from appliance.identity import Answer
+from appliance.wire.enrollment import CSR_MEDIA_TYPE, RECOVER_PATH, SIMPLEREENROLL_PATH, RecoveryRequest, encode_base64
+from appliance.wire.residency import (
+    RESIDENCY_MEDIA_TYPE,
+    TPM_RECHALLENGE_PATH,
+    TPM_RECOVER_CHALLENGE_PATH,
+    TPM_RECOVER_PATH,
+    TPM_REENROLL_PATH,
+    ResidencyRequest,
+)
+
+
+class Reissue(Steps):
+    """From the present key to a certificate for the next one."""
+
+    report = "report this to the collector's operator; the old certificate stays in force"
+    unknown_advice = "update the collector; until then the old certificate stays in force"
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        sensor_id: str,
+        trusted: Sequence[x509.Certificate],
+        spki: bytes,
+        csr_der: bytes,
+        residency: ResidencyRequest | None = None,
+    ) -> None:
+        """`spki`, `csr_der`, `residency` are the next key's, the last with a key in a TPM and only then."""
+        super().__init__(where, NEXT[residency is not None][Step.CA], spki=spki, residency=residency)
+        self._sensor_id = sensor_id
+        self._trusted = trusted
+        self._csr_der = csr_der
+        self._recovery: RecoveryRequest | None = None
+
+    def recover(self, recovery: RecoveryRequest) -> None:
+        """Begin anew, because the present certificate is out of date; `recovery` is the first request, signed."""
+        self.step = NEXT[self._residency is not None][Step.CA]
+        self._recovery, self._challenge, self._proof = recovery, None, None
+
+    def asks(self) -> Ask:
+        """See `Steps.asks`; over mutual TLS unless it is a recovery."""
+        if self._proof is not None:
+            path = TPM_REENROLL_PATH if self._recovery is None else TPM_RECOVER_PATH
+            return _post(path, RESIDENCY_MEDIA_TYPE, self._proof.encode())
+        if self._recovery is not None:
+            path = RECOVER_PATH if self._residency is None else TPM_RECOVER_CHALLENGE_PATH
+            return _post(path, "application/json", self._recovery.to_json())
+        if self._residency is not None:
+            return _post(TPM_RECHALLENGE_PATH, RESIDENCY_MEDIA_TYPE, self._residency.encode())
+        ask = _post(SIMPLEREENROLL_PATH, CSR_MEDIA_TYPE, encode_base64(self._csr_der))
+        ask.headers["Content-Transfer-Encoding"] = "base64"
+        return ask
+
+    def take(self, answer: Answer, now_ns: int) -> None:
+        """See `Steps.take`."""
+        made = self.issued(answer, self._trusted, now_ns)
+        if made.certificate.sensor_id != self._sensor_id:
+            raise self._wrong(
+                f"a certificate for {made.certificate.sensor_id} came, one for {self._sensor_id} was allowed"
+            )
+        self._issued = made
+
+
+def _post(path: str, media_type: str, body: bytes) -> Ask:
+    return Ask("POST", path, {"Content-Type": media_type}, body, verified=True)
