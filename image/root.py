@@ -101,6 +101,8 @@ def make_root(
     (target / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
     # systemd takes this file's time as the earliest that can be now: a box without a clock starts there.
     (target / "usr/lib/clock-epoch").touch()
+    # The same for the sensor's own floor under the time (`appliance.enroll.clock_floor`).
+    (target / "usr/lib/vedette/build-date").write_text(f"{epoch}\n", encoding="ascii")
     set_times(target, epoch)
     return Made(kernel, Path(vmlinuz))
 
