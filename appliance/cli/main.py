@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from appliance import __version__
-from appliance.cli import config, doctor, enroll, replay, reset, rules, run, setup, spool, status
+from appliance.cli import boot, config, doctor, enroll, replay, reset, rules, run, setup, spool, status, update
 from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
-COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, config)
+COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, update, boot, config)
 
 
 def build_parser() -> Parser:
