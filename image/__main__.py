@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from image import drills, mirror, tools
-from image.build import Plan, build, check, tree_epoch, tree_version
+from image.bench import Bench
+from image.build import DRILL, Plan, build, check, tree_epoch, tree_version
 from image.cache import Cache, default_cache
 from image.errors import HostError, ImageError
 from image.keys import Keys, make_development_keys
@@ -54,7 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--image-version", metavar="V", default=tree_version(), help="version of the image (default: the tree's)"
     )
     parser.add_argument(
-        "--drill", action="store_true", help="an image that takes commands from its virtual machine; never ship it"
+        "--drill",
+        action="store_true",
+        help="an image that takes commands from its machine, in OUT-drill; never ship it",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("keys", help="make a set of development keys, if there is none")
@@ -69,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--timeout", metavar="S", type=float, default=600, help="longest wait for a stage (default: 600)"
         )
+        made.add_argument("--count", metavar="N", type=int, default=3, help="how often the power is cut (default: 3)")
+        made.add_argument("--seed", metavar="N", type=int, default=1, help="of random moments (default: 1)")
     return parser
 
 
@@ -110,13 +115,13 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
         version=args.image_version,
         epoch=tree_epoch(),
         keys=keys,
-        target=out,
-        drill=args.drill,
-        compress=args.command == "build" and not args.no_download,
+        target=out.with_name(f"{out.name}-drill") if args.drill else out,
+        extra=(DRILL,) if args.drill else (),
+        compress=args.command == "build" and not (args.no_download or args.drill),
     )
     if args.command == "build":
         build(cache, plan, tell)
-        tell(f"made: {out}")
+        tell(f"made: {plan.target}")
         return 0
     if args.command == "check":
         differing = check(cache, plan, tell, fresh_base=args.fresh_base)
@@ -130,7 +135,7 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
             f"an image for {args.arch} on {host_architecture()} came; only this machine's own is tried here"
         )
     inside = tools.ready(cache, mirror.configured(), args.arch)
-    drills.DRILLS[args.command](drills.Bench(inside, keys, plan, tell, args.timeout))
+    drills.run(Bench(inside, keys, plan, tell, args.timeout, args.count, args.seed), args.command)
     return 0
 
 

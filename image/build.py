@@ -30,6 +30,9 @@ from image.verity import make_slot
 
 Tell = Callable[[str], None]
 
+# Laid over a root, it takes commands from the virtual machine that runs it. Such an image is never shipped.
+DRILL = Path(__file__).with_name("drill")
+
 # When the tree has no history: 1 January 2026.
 FALLBACK_EPOCH = 1767225600
 
@@ -43,10 +46,9 @@ class Plan:
     epoch: int
     keys: Keys
     target: Path
-    drill: bool = False
     compress: bool = True
     extra: tuple[Path, ...] = ()
-    """Overlays on top of the image's own; drills break an image with one."""
+    """Overlays on top of the image's own: `DRILL` for drill images, and what breaks an image on purpose."""
 
 
 def tree_version() -> str:
@@ -118,7 +120,7 @@ def _assemble(
             os_release=tree / "usr/lib/os-release",
             epoch=epoch,
         )
-        words = command_line(slot.root_hash, drill=plan.drill)
+        words = command_line(slot.root_hash)
         make(unsigned, command_line=words)
         make(work / "install.efi", command_line=f"{words} {INSTALL}", policy=False)
     shutil.copyfile(tree / root.BILL, out / f"{IMAGE_ID}_{plan.version}.cdx.json")

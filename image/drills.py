@@ -1,90 +1,35 @@
 """What a box with the image must do: each drill is one function that raises when it does not.
 
 Rules of this file: a drill tells its stages with their times; it asserts on what the console, the collector and the
-stick say, never on times.
+stick say, never on times. Here are the drills of installing and starting, and the list of all.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
-from image import swtpm
-from image.build import Plan
-from image.cache import TREE
-from image.errors import DrillError, InputError
+from image import faults, lives, swtpm
+from image.bench import (
+    GIVEN_UP,
+    LOADER,
+    Bench,
+    blank_disk,
+    internal_disk,
+    to_alert,
+    to_healthy,
+)
+from image.errors import DrillError
 from image.fat import LABEL, add_file, make_fat, partition_offset, read_file
-from image.frames import Cable, frames, management_arguments
+from image.frames import Cable, management_arguments
 from image.keys import Keys, make_development_keys
-from image.layout import IMAGE_ID, MIB
-from image.machine import Machine, processor_s
+from image.layout import IMAGE_ID
+from image.machine import processor_s
 from image.provider import Provider
-from image.tools import Tools
 from image.uki import sign
-
-Tell = Callable[[str], None]
-
-DISK_MIB = 4096
-# Recorded traffic with an alert whatever the home network is.
-TRAFFIC = TREE / "tests" / "traffic" / "pcaps"
-_GIVEN_UP = r"VEDETTE (unhealthy|emergency.*restarting)|No bootable option|Kernel panic"
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every drill needs."""
-
-    tools: Tools
-    keys: Keys
-    plan: Plan
-    tell: Tell
-    timeout_s: float
-
-    def machine(self, name: str, *, setup_mode: bool = False) -> Machine:
-        """A new box, still without a disk.
-
-        Raises:
-            StepError: its TPM or its firmware could not be made.
-        """
-        machine = Machine(self.tools, self.tools.cache.folder / "machines" / name, setup_mode=setup_mode)
-        machine.prepare(self.keys)
-        return machine
-
-    @property
-    def image(self) -> Path:
-        """The disk image that was made.
-
-        Raises:
-            InputError: it was not.
-        """
-        return self._made(IMAGE_ID)
-
-    @property
-    def stick(self) -> Path:
-        """The stick that was made.
-
-        Raises:
-            InputError: it was not.
-        """
-        return self._made(f"{IMAGE_ID}-install")
-
-    def _made(self, name: str) -> Path:
-        path = self.plan.target / f"{name}_{self.plan.version}.raw"
-        if not path.is_file():
-            raise InputError(f"{path} is missing", advice="Make it: make image")
-        return path
-
-    def stage(self, machine: Machine, name: str, *patterns: str, refused: str = _GIVEN_UP) -> str:
-        """Wait for a line of the console and tell when it came; returns it.
-
-        Raises:
-            DrillError: it did not come.
-        """
-        match = machine.wait_for(*patterns, timeout_s=self.timeout_s, refused=refused)
-        self.tell(f"{machine.elapsed_s():7.1f} s  {name}")
-        return match.string
 
 
 def boot(bench: Bench) -> None:
@@ -95,25 +40,11 @@ def boot(bench: Bench) -> None:
     """
     machine = bench.machine("boot")
     machine.disks = (internal_disk(bench.image, machine.folder / "disk.raw"),)
-    before_s = processor_s()
     machine.start()
     try:
         to_healthy(bench, machine)
     finally:
         machine.stop()
-    bench.tell(f"{processor_s() - before_s:7.1f} s of processor time")
-
-
-def to_healthy(bench: Bench, machine: Machine) -> None:
-    """From power-on to the health check's word.
-
-    Raises:
-        DrillError: it did not come.
-    """
-    bench.stage(machine, "firmware starts the boot loader", r"BdsDxe: starting Boot")
-    bench.stage(machine, "interfaces named", r"VEDETTE interface mgmt0")
-    line = bench.stage(machine, "healthy", r"VEDETTE healthy")
-    bench.tell(f"           {line.partition('VEDETTE ')[2]}")
 
 
 def enroll(bench: Bench) -> None:
@@ -143,40 +74,6 @@ def enroll(bench: Bench) -> None:
         cable.close()
 
 
-def to_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable) -> None:
-    """From a healthy box to recorded traffic's alert in the collector's store.
-
-    Raises:
-        DrillError: it did not come.
-    """
-    bench.stage(machine, "enrolled", r"VEDETTE setup: set up as")
-
-    def on_time() -> bool:
-        machine.read_on()
-        return any(sensor["state"] == "on time" for sensor in provider.sensors())
-
-    provider.wait("a sensor is on time", on_time, timeout_s=bench.timeout_s)
-    (sensor,) = provider.sensors()
-    if sensor["assurance"] != "tpm":
-        raise DrillError(f"the collector says of the sensor's key {sensor['assurance']!r}, 'tpm' was allowed")
-    bench.tell(f"{machine.elapsed_s():7.1f} s  on time at the collector, assurance {sensor['assurance']}")
-    sent = 0
-    for path in sorted(TRAFFIC.glob("*.pcap")):
-        for frame in frames(path.read_bytes()):
-            cable.send(frame)
-            sent += 1
-    bench.tell(f"{machine.elapsed_s():7.1f} s  {sent} frames of recorded traffic on the tap")
-
-    def arrived() -> bool:
-        machine.read_on()
-        return bool(provider.alerts())
-
-    provider.wait("an alert is in the store", arrived, timeout_s=bench.timeout_s)
-    bench.tell(
-        f"{machine.elapsed_s():7.1f} s  first alert at the collector: {provider.alerts()[0].get('signature', '')}"
-    )
-
-
 def install(bench: Bench) -> None:
     """A blank box and a stick: keys enrolled, installed, started from its disk, enrolled, an alert; nothing is typed.
 
@@ -195,8 +92,8 @@ def install(bench: Bench) -> None:
         offset = partition_offset(bench.tools, machine.stick, LABEL)
         add_file(bench.tools, machine.stick, setup, offset=offset)
         machine.start()
-        refused = _GIVEN_UP + "|REFUSED"
-        bench.stage(machine, "firmware starts the stick", r"BdsDxe: starting Boot", refused=refused)
+        refused = GIVEN_UP + "|REFUSED"
+        bench.stage(machine, "firmware starts the stick", LOADER, refused=refused)
         bench.stage(machine, "installer writes the disk", r"VEDETTE install: writing", refused=refused)
         bench.stage(machine, "installed", r"VEDETTE install: done", refused=refused)
         machine.forget()
@@ -209,21 +106,6 @@ def install(bench: Bench) -> None:
         machine.stop()
         provider.stop()
         cable.close()
-
-
-def blank_disk(target: Path) -> Path:
-    """A disk of a box that nobody has used."""
-    with target.open("wb") as file:
-        file.truncate(DISK_MIB * MIB)
-    return target
-
-
-def internal_disk(image: Path, target: Path) -> Path:
-    """A disk of a box, larger than the image, with the image at its start; holes stay holes."""
-    shutil.copyfile(image, target)
-    with target.open("r+b") as file:
-        file.truncate(DISK_MIB * MIB)
-    return target
 
 
 def tampered(bench: Bench) -> None:
@@ -272,9 +154,9 @@ def flipped(bench: Bench) -> None:
         file.write(bytes([octet ^ 1]))
     machine.start()
     try:
-        bench.stage(machine, "boot loader", r"BdsDxe: starting Boot")
+        bench.stage(machine, "boot loader", LOADER)
         machine.forget()
-        bench.stage(machine, "refused, and started again", r"BdsDxe: starting Boot", refused=r"VEDETTE healthy")
+        bench.stage(machine, "refused, and started again", LOADER, refused=r"VEDETTE healthy")
     finally:
         machine.stop()
 
@@ -285,10 +167,40 @@ def every(bench: Bench) -> None:
     Raises:
         DrillError: one did not hold.
     """
-    for name, drill in DRILLS.items():
-        if drill is not every:
-            bench.tell(f"drill {name}: {(drill.__doc__ or '').partition(chr(10))[0]}")
-            drill(bench)
+    for name in DRILLS:
+        if name != "drills":
+            run(bench, name)
+
+
+def run(bench: Bench, name: str) -> None:
+    """Run one drill and keep its times beside the image, in drills.json.
+
+    Raises:
+        DrillError: it did not hold.
+    """
+    if name == "drills":
+        every(bench)
+        return
+    drill = DRILLS[name]
+    bench.tell(f"drill {name}: {(drill.__doc__ or '').partition(chr(10))[0]}")
+    bench.stages.clear()
+    at, start_s, before_s = datetime.now(UTC), time.monotonic(), processor_s()
+    held = False
+    try:
+        drill(bench)
+        held = True
+    finally:
+        kept = {
+            "held": held,
+            "begun": at.isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - start_s, 1),
+            "processor_s": round(processor_s() - before_s, 1),
+            "stages_s": bench.stages,
+        }
+        path = bench.plan.target / "drills.json"
+        known = json.loads(path.read_text(encoding="ascii")) if path.exists() else {}
+        path.write_text(json.dumps({**known, name: kept}, indent=1) + "\n", encoding="ascii")
+    bench.tell(f"drill {name}: holds, in {kept['wall_s']} s ({kept['processor_s']} s of processor time)")
 
 
 DRILLS: dict[str, Callable[[Bench], None]] = {
@@ -297,5 +209,13 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "install": install,
     "tampered": tampered,
     "flipped": flipped,
+    "half-done": lives.half_done,
+    "watchdog": faults.watchdog,
+    "crash": faults.crash,
+    "first-process": faults.first_process,
+    "disk-full": faults.disk_full,
+    "dbx": lives.dbx,
+    "tpm-cleared": lives.tpm_cleared,
+    "factory-reset": lives.factory_reset,
     "drills": every,
 }

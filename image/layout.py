@@ -89,12 +89,8 @@ class Slot:
         return f"{IMAGE_ID}_{self.version}.efi"
 
 
-def command_line(root_hash: str, *, drill: bool) -> str:
-    """The kernel's command line; it is part of what is signed.
-
-    A drill image takes credentials from the machine that runs it, which is how drills get commands in. A product takes
-    none: anyone at the box could otherwise hand its first process a unit or a password.
-    """
+def command_line(root_hash: str) -> str:
+    """The kernel's command line; it is part of what is signed."""
     words = [
         f"roothash={root_hash}",
         "console=ttyS0,115200",
@@ -113,6 +109,7 @@ def command_line(root_hash: str, *, drill: bool) -> str:
         # Emulated machines and tired disks take longer than the 90 s that are usual.
         "systemd.default_device_timeout_sec=120",
         "systemd.swap=no",
-        *([] if drill else ["systemd.import_credentials=no"]),
+        # Anyone at the box could otherwise hand its first process a unit or a password.
+        "systemd.import_credentials=no",
     ]
     return " ".join(words)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image import ear
 from image.errors import DrillError
 from image.frames import management_arguments
 from image.keys import OWNER_GUID, Keys
@@ -55,7 +56,8 @@ class Machine:
     processors: int = 2
     network: Sequence[str] = ()
     """More arguments for QEMU: where the two cards are plugged in; empty: nowhere."""
-    credentials: Path | None = None
+    drill: bool = False
+    """It has the port by which a drill image takes commands."""
     on_watchdog: str = "reset"
     lines: list[Line] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
@@ -139,6 +141,34 @@ class Machine:
             if left_s <= 0:
                 raise DrillError(f"nothing like {' or '.join(patterns)} in {timeout_s:.0f} s\n{self.said()}")
             self._read(left_s)
+
+    def wait_end(self, *, timeout_s: float) -> None:
+        """Until the machine has switched itself off.
+
+        Raises:
+            DrillError: it did not in time.
+        """
+        until_s = time.monotonic() + timeout_s
+        while not self.ended:
+            if time.monotonic() > until_s:
+                raise DrillError(f"the machine was not off after {timeout_s:.0f} s\n{self.said()}")
+            self._read(1.0)
+
+    def ask(self, *argv: str, code: int | None = 0, timeout_s: float = 120) -> str:
+        """Run a program in a drill image's box; returns what it said.
+
+        Raises:
+            DrillError: it ended with another code than `code` (None: any), or the box did not answer.
+        """
+        return ear.ask(self.folder / "drill.sock", *argv, code=code, timeout_s=timeout_s)
+
+    def order(self, *argv: str) -> None:
+        """Run a program in a drill image's box that does not live to answer.
+
+        Raises:
+            DrillError: the box could not be asked.
+        """
+        ear.order(self.folder / "drill.sock", *argv)
 
     def forget(self) -> None:
         """What was said until now is of an earlier boot."""
@@ -249,8 +279,8 @@ class Machine:
                 f"if=none,id=stick,format=raw,file={self.stick},cache=unsafe",
             ]
             argv += ["-device", "usb-storage,bus=usb.0,drive=stick,bootindex=0,removable=on"]
-        if self.credentials is not None:
-            argv += ["-smbios", f"type=11,path={self.credentials}"]
+        if self.drill:
+            argv += ear.arguments(self.folder / "drill.sock")
         argv += list(self.network) or list(unplugged())
         return argv
 

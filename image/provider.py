@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ class Provider:
         self.folder = folder
         self.store = folder / "collector"
         self._tpm_roots = tpm_roots
-        self._port = _free_port()
+        self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -46,15 +46,29 @@ class Provider:
         """
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+        self._port = _free_port()
+        (self.folder / "port").write_text(f"{self._port}\n", encoding="ascii")
         self.ask("init", str(self.store), "--name", SEEN_FROM_THE_BOX, "--port", str(self._port), "--json")
         # The drill's maker stands for one whose TPMs are chips.
         roots = self.store / "pki" / "tpm-roots"
         roots.mkdir(exist_ok=True)
         (roots / "swtpm.pem").write_bytes(self._tpm_roots)
+        self._serve()
+
+    def resume(self) -> None:
+        """Start the collector that was made before, at the address that its sensors know.
+
+        Raises:
+            DrillError: it did not come up.
+        """
+        self._port = int((self.folder / "port").read_text(encoding="ascii"))
+        self._serve()
+
+    def _serve(self) -> None:
         page = f"127.0.0.1:{_free_port()}"
         argv = [sys.executable, "-m", "collector_client", "serve", str(self.store)]
         argv += ["--ingest", f"127.0.0.1:{self._port}", "--page", page]
-        with (self.folder / "collector.log").open("wb") as log:
+        with (self.folder / "collector.log").open("ab") as log:
             self._process = subprocess.Popen(argv, cwd=TREE, env=_environment(), stdout=log, stderr=log)
         self.wait("the collector listens", self._listens)
 
@@ -65,16 +79,16 @@ class Provider:
             self._process.wait()
             self._process = None
 
-    def write_setup_file(self, folder: Path, *options: str) -> Path:
+    def write_setup_file(
+        self, folder: Path, *options: str, where: Sequence[str] = ("--tenant", "drill", "--site", "bench")
+    ) -> Path:
         """A one-time token and all else that a stick needs; returns the file.
 
         Raises:
             DrillError: the collector refused.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.ask(
-            "token", "new", str(self.store), "--tenant", "drill", "--site", "bench", "--stick", str(folder), *options
-        )
+        self.ask("token", "new", str(self.store), *where, "--stick", str(folder), *options)
         return folder / "vedette-setup.toml"
 
     def sensors(self) -> list[dict[str, Any]]:

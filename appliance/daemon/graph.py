@@ -30,6 +30,7 @@ from appliance.enroll import RenewalPlan, RenewalStatus, Renewer
 from appliance.enroll.clock_floor import ClockFloor
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.health.monitor import Monitor
+from appliance.health.start import read_starts
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.identity.keyfile import read_private, write_once
 from appliance.spool import Spool
@@ -99,6 +100,7 @@ def build(
             certificate=lambda: certificate_life(folder),
             version=__version__,
             engine_version=vedette_engine.__version__,
+            starts=read_starts(),
             drops="kernel_drops",
         )
         uplink = open_uplink(config, clock, folder, spool, sensor, monitor, chance, on_uplink)

@@ -3,6 +3,7 @@
 from appliance.health.check import CheckName, Facts, Finding, Severity
 from appliance.health.monitor import Monitor
 from appliance.health.report import examine, table, worst
+from appliance.health.start import Start, Starts, parse_start, read_starts
 from appliance.health.watchdog import Liveness, Notifier, NotifyError, Watchdog
 
 __all__ = [
@@ -14,8 +15,12 @@ __all__ = [
     "Notifier",
     "NotifyError",
     "Severity",
+    "Start",
+    "Starts",
     "Watchdog",
     "examine",
+    "parse_start",
+    "read_starts",
     "table",
     "worst",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
 from appliance.spool import Depth
 from appliance.uplink import UplinkStatus
@@ -33,6 +34,7 @@ class CheckName(Enum):
     CLOCK_SKEW = "clock_skew"
     CERTIFICATE_EXPIRY = "certificate_expiry"
     UPLINK = "uplink"
+    START = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Facts:
     uplink: UplinkStatus
     capture: CaptureInterval = CaptureInterval()
     certificate: Life | None = None
+    starts: Starts = UNTOLD
 
 
 @dataclass(frozen=True, slots=True)

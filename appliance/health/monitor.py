@@ -15,6 +15,7 @@ from appliance.errors import ApplianceError
 from appliance.health.check import CaptureInterval, Facts, Finding
 from appliance.health.host import host_health
 from appliance.health.report import Standing, examine, heartbeat
+from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
 from appliance.spool import Depth, Spool
 from appliance.uplink import UplinkStatus
@@ -36,10 +37,14 @@ class Monitor:
         certificate: Callable[[], Life | None],
         version: str,
         engine_version: str,
+        starts: Starts = UNTOLD,
         packets: str = "packets",
         drops: str = "drops",
     ) -> None:
-        """`packets` and `drops` name the two of the `counters` by which loss at the tap is judged."""
+        """`packets` and `drops` name the two of the `counters` by which loss at the tap is judged.
+
+        `starts`: what was noted before the daemon began; the sensor's own end is overwritten when it ends again.
+        """
         self._spool = spool
         self._spool_folder = spool_folder
         self._spool_max_bytes = spool_max_bytes
@@ -49,6 +54,7 @@ class Monitor:
         self._certificate = certificate
         self._version = version
         self._engine_version = engine_version
+        self._starts = starts
         self._packets, self._drops = packets, drops
         self._started_ns = clock.wall_ns()
         self._lock = threading.Lock()
@@ -97,4 +103,5 @@ class Monitor:
             uplink=uplink,
             capture=interval,
             certificate=self._certificate(),
+            starts=self._starts,
         )

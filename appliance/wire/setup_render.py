@@ -26,8 +26,8 @@ def render_setup(setup: Setup, *, until: str = "") -> str:
     return "\n".join(
         [
             _HEAD,
-            "# For a medium that also installs: unattended (erases the disk and installs), ask (installs after a yes),",
-            "# live (runs from the medium). An installed box does not look at it.",
+            "# On an install stick: unattended (erases the box's disk and installs), ask (installs after a yes at the",
+            "# console), live (installs nothing). A box that is installed does not look at it.",
             f"install = {_quoted(setup.install)}",
             "",
             "[collector]",
@@ -51,7 +51,8 @@ def render_setup(setup: Setup, *, until: str = "") -> str:
             _line("dns", network.dns, ("192.0.2.53",)),
             _line("interface_mac", network.interface_mac, "52:54:00:12:34:56"),
             "",
-            "# The ports that see the mirrored traffic. Without: those that the box's configuration names.",
+            "# The ports that see the mirrored traffic. Without: all but the management port where the",
+            "# image names them (capture0 ...), else those that the box's configuration names.",
             "[capture]",
             _line("interfaces", setup.interfaces, ("enp2s0",)),
             *([_used(setup.used.sensor_id, setup.used.at)] if setup.used and setup.used.sensor_id else []),

@@ -40,12 +40,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--capture",
         metavar="INTERFACE",
         action="append",
-        help="port to watch; may be repeated (default: what the box's configuration says)",
+        help="port to watch; may be repeated (default: with the image all but the management port, else as configured)",
     )
     group.add_argument(
         "--install",
         choices=("unattended", "ask", "live"),
-        help="for a medium that also installs: unattended: without a question; ask; live: run from it (default: ask)",
+        help="on an install stick: unattended: without a question; ask; live: install nothing (default: ask)",
     )
 
 
@@ -111,6 +111,7 @@ def tell(args: argparse.Namespace, path: Path, made: EnrollmentToken, pin: str, 
         )
         return 0
     print(f"wrote {path}: token {made.token_id} for {args.tenant}/{args.site}, until {expires[:19]}Z")
-    hint("next: unmount the stick, put it into the box, and there: vedette setup --from DIR")
+    hint("next: unmount the stick, put it into the box and switch it on: it enrolls by itself and wipes the token")
+    hint("      on a box without the image: vedette setup --from DIR")
     hint(f"lost the stick? vedette-collector token revoke {args.directory} {made.token_id}")
     return 0

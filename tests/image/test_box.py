@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -29,7 +31,9 @@ def program(name: str) -> ModuleType:
     return module
 
 
-install, interfaces, first_boot, capture = (program(n) for n in ("install", "interfaces", "first_boot", "capture"))
+install, interfaces, first_boot, capture, start_reason = (
+    program(n) for n in ("install", "interfaces", "first_boot", "capture", "start_reason")
+)
 
 STICK = "aaaa-1"
 
@@ -69,7 +73,7 @@ def test_the_one_internal_disk_is_chosen() -> None:
     ids=["none", "second stick", "too small", "two", "the one it was started from"],
 )
 def test_no_disk_or_a_doubtful_one_is_refused(disks: tuple[dict, ...]) -> None:
-    with pytest.raises(install.Refusal):
+    with pytest.raises(install.RefusalError):
         choose(*disks)
 
 
@@ -137,3 +141,50 @@ def test_lsblk_is_asked_for_a_tree(name: str) -> None:
     asked = re.findall(r'"([A-Z,]*FSTYPE[A-Z,]*)"', source)
     assert asked
     assert all(columns.startswith("NAME,") for columns in asked)
+
+
+def test_every_tap_of_the_box_is_watched() -> None:
+    config = (OVERLAY / "etc/vedette/vedette.toml").read_text(encoding="ascii")
+    names = ["mgmt0", *(f"capture{n}" for n in (10, 2, 0))]
+    wanted = ["capture0", "capture2", "capture10"]
+    assert tomllib.loads(interfaces.with_taps(config, names))["capture"]["interfaces"] == wanted
+    assert interfaces.with_taps(config, ["mgmt0"]) == config
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        ({"been": False, "mark": False}, "first"),
+        ({"been": True, "mark": False, "why": "the stick's settings"}, "planned"),
+        ({"been": True, "mark": True}, "power"),
+        ({"been": True, "mark": True, "card_reset": True}, "watchdog"),
+        ({"been": True, "mark": True, "crash": "sysrq triggered crash"}, "panic"),
+        ({"been": True, "mark": True, "card_reset": True, "crash": "x"}, "panic"),
+    ],
+)
+def test_why_the_box_was_started_is_told_by_what_the_boot_before_left(found: dict, kind: str) -> None:
+    assert start_reason.judge(start_reason.Found(**found)).kind == kind
+
+
+def test_a_crashs_own_words_are_found_and_short() -> None:
+    text = "Panic#1 Part1\n<6>[ 1.0] usb ok\n<0>[ 2.0] Kernel panic - not syncing: sysrq triggered crash" + "x" * 500
+    assert start_reason.crash_words(text).startswith("Kernel panic - not syncing: sysrq triggered crash")
+    assert len(start_reason.crash_words(text)) <= 200
+    assert start_reason.crash_words("nothing of the kind") == ""
+
+
+def test_a_crash_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "dmesg.txt").write_text("Kernel panic - not syncing: a", encoding="ascii")
+    words, names = start_reason.crash(set(), (tmp_path,))
+    assert words.endswith(": a")
+    assert start_reason.crash(names, (tmp_path,)) == ("", names)
+
+
+def test_a_watchdog_that_says_it_reset_the_box_is_heard(tmp_path: Path) -> None:
+    for number, flags in enumerate(("0", "32", "bad")):
+        (tmp_path / f"watchdog{number}").mkdir()
+        (tmp_path / f"watchdog{number}" / "bootstatus").write_text(flags, encoding="ascii")
+    assert start_reason.card_reset(tmp_path)
+    (tmp_path / "watchdog1" / "bootstatus").write_text("0", encoding="ascii")
+    assert not start_reason.card_reset(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from image import layout, packages
+from image.build import DRILL
 from image.errors import HostError, InputError
 from image.mirror import parse_targets
 from image.root import OVERLAY
@@ -80,9 +81,17 @@ def test_a_version_or_root_hash_of_another_form_is_refused(version: str, root_ha
         layout.Slot(version, root_hash)
 
 
-def test_only_a_drill_image_takes_credentials() -> None:
-    assert "systemd.import_credentials=no" in layout.command_line(HASH, drill=False).split()
-    assert "systemd.import_credentials=no" not in layout.command_line(HASH, drill=True)
+def test_nothing_is_taken_from_the_firmwares_strings() -> None:
+    assert "systemd.import_credentials=no" in layout.command_line(HASH).split()
+
+
+def test_the_way_in_of_drill_images_is_in_no_other() -> None:
+    ours = {path.relative_to(OVERLAY) for path in OVERLAY.rglob("*")}
+    theirs = {path.relative_to(DRILL) for path in DRILL.rglob("*") if not path.is_dir()}
+    assert len(theirs) == 3
+    assert not ours & theirs
+    texts = [path.read_text(encoding="utf-8") for path in OVERLAY.rglob("*") if path.is_file()]
+    assert not [text for text in texts if "virtio-ports" in text or "vedette-drill" in text]
 
 
 def test_what_the_preset_enables_is_there_and_nothing_else_is_enabled() -> None:

@@ -1,12 +1,13 @@
-"""Every check, in the order in which a person would look: ways out, time, room, sight."""
+"""Every check, in the order in which a person would look: ways out, time, room, sight, starts."""
 
 from appliance.health.checks.capture_drops import capture_drops
 from appliance.health.checks.certificate_expiry import certificate_expiry
 from appliance.health.checks.clock_skew import clock_skew
 from appliance.health.checks.disk_space import disk_space
 from appliance.health.checks.spool_backlog import spool_backlog
+from appliance.health.checks.start import start
 from appliance.health.checks.uplink import uplink
 
-CHECKS = (uplink, certificate_expiry, clock_skew, disk_space, spool_backlog, capture_drops)
+CHECKS = (uplink, certificate_expiry, clock_skew, disk_space, spool_backlog, capture_drops, start)
 
 __all__ = ["CHECKS"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.health import CheckName, Facts, Severity, examine, table, worst
+from appliance.health import CheckName, Facts, Severity, Start, Starts, examine, table, worst
 from appliance.health.check import CaptureInterval
 from appliance.health.checks import CHECKS
 from appliance.identity import Life
@@ -53,6 +53,10 @@ CASES = [
     ),
     (CheckName.CERTIFICATE_EXPIRY, {"certificate": Life(NOW - 31 * DAY, NOW - DAY)}, CRITICAL, "expired on 2023-11-13"),
     (CheckName.CERTIFICATE_EXPIRY, {"certificate": Life(NOW + DAY, NOW + 30 * DAY)}, CRITICAL, "clock is behind"),
+    (CheckName.START, {}, OK, "nothing is noted"),
+    (CheckName.START, {"starts": Starts(Start("planned", "restart"))}, OK, "box: planned (restart)"),
+    (CheckName.START, {"starts": Starts(Start("watchdog", "reset"))}, WARNING, "box: watchdog (reset)"),
+    (CheckName.START, {"starts": Starts(Start("first", ""), Start("watchdog", ""))}, WARNING, "sensor: watchdog"),
     (CheckName.UPLINK, {"uplink": UplinkStatus(State.RETRYING, 60.0, reason="refused")}, OK, "refused"),
     (CheckName.UPLINK, {"uplink": UplinkStatus(State.RETRYING, 130.0, reason="refused")}, WARNING, "refused"),
     (CheckName.UPLINK, {"uplink": UplinkStatus(State.STARTING, 700.0)}, CRITICAL, "starting for 700 s"),
