@@ -1,4 +1,4 @@
-"""The keys of an image: Secure Boot's PK, KEK and db, and the key of the TPM policy that opens /var.
+"""The keys of an image: Secure Boot's PK, KEK and db, the TPM policy's that opens /var, and the one of update bundles.
 
 Rules of this file: development keys are made once, outside the tree, and say in their names that they are worth
 nothing; a release is signed with keys that stay where they were made. Nothing here signs.
@@ -20,7 +20,7 @@ NAMES = ("PK", "KEK", "db")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A folder with keys; those of Secure Boot as NAME.key and NAME.crt, the policy's as pcr.key and pcr.pub."""
+    """A folder: Secure Boot's keys as NAME.key and NAME.crt, the policy's and the updates' as NAME.key and NAME.pub."""
 
     folder: Path
 
@@ -42,6 +42,19 @@ class Keys:
         """What /var is sealed to."""
         return self.folder / "pcr.pub"
 
+    @property
+    def update_private(self) -> Path:
+        """Signs bundles; P-256."""
+        return self.folder / "update.key"
+
+    @property
+    def update_public(self) -> Path:
+        """What a box holds a bundle's signature against."""
+        return self.folder / "update.pub"
+
+    def _pairs(self) -> tuple[Path, ...]:
+        return (self.policy_private, self.policy_public, self.update_private, self.update_public)
+
     def check(self) -> None:
         """See that the set is whole.
 
@@ -49,11 +62,20 @@ class Keys:
             InputError: a file is missing.
         """
         files = [*(self.private(n) for n in NAMES), *(self.certificate(n) for n in NAMES)]
-        missing = [p.name for p in (*files, self.policy_private, self.policy_public) if not p.is_file()]
+        missing = [p.name for p in (*files, *self._pairs()) if not p.is_file()]
         if missing:
             raise InputError(
                 f"{self.folder}: {', '.join(missing)} missing", advice="Make a set for development: make image-keys"
             )
+
+
+def _make_update_key(tools: Tools, keys: Keys) -> None:
+    tools.run(
+        *("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-out", keys.update_private),
+    )
+    tools.run("openssl", "pkey", "-in", keys.update_private, "-pubout", "-out", keys.update_public)
+    keys.update_private.chmod(0o600)
 
 
 def make_development_keys(tools: Tools, folder: Path) -> bool:
@@ -65,6 +87,9 @@ def make_development_keys(tools: Tools, folder: Path) -> bool:
     """
     keys = Keys(folder)
     if folder.exists() and any(folder.iterdir()):
+        if not keys.update_private.exists() and keys.policy_private.exists():
+            # A set from before there were updates.
+            _make_update_key(tools, keys)
         keys.check()
         return False
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +105,7 @@ def make_development_keys(tools: Tools, folder: Path) -> bool:
         "openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", keys.policy_private
     )
     tools.run("openssl", "pkey", "-in", keys.policy_private, "-pubout", "-out", keys.policy_public)
+    _make_update_key(tools, keys)
     for path in folder.glob("*.key"):
         path.chmod(0o600)
     return True

@@ -11,7 +11,7 @@ from typing import Any
 
 from appliance.cli.options import EXIT_CODES, formatter
 from appliance.update import State, begin_boot, boot_is_bad, boot_is_good, end_boot
-from appliance.update.here import clear_panic, seen, this_box
+from appliance.update.here import note_fall_back, seen, this_box
 
 DESCRIPTION = """\
 For the services of the image: `begin` early in a start, `good` or `bad` when its health is known, `end` when the
@@ -47,12 +47,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.action == "begin":
         record = begin_boot(box, now)
-        clear_panic()
         tries = ", ".join(entry.name for entry in now.entries)
         print(f"VEDETTE boot: version {now.version}, update {record.state.value}, on the ESP {tries}")
         if record.state is State.FELL_BACK and record.outcomes:
             last = record.outcomes[-1]
             print(f"VEDETTE boot: {last.kind} {last.version}: {last.reason}")
+        if record.boot.boot_id == now.boot_id and record.state is State.FELL_BACK and record.since_ns == now.now_ns:
+            note_fall_back(record)
         return 0
     record = boot_is_good(box, now) if args.action == "good" else end_boot(box, now)
     print(f"VEDETTE boot: {args.action}, update {record.state.value}")

@@ -20,7 +20,7 @@ from appliance.config import load_config
 from appliance.errors import EnvironmentFault, OperatorError
 from appliance.update import Bundle, Order, forget_fetched, install
 from appliance.update.fetched import Fetched, read_fetched
-from appliance.update.here import KEYS_FOLDER, image_version, memory, this_box, update_keys
+from appliance.update.here import KEYS_FOLDER, image_version, memory, note_restart, this_box, update_keys
 from appliance.update.stick import bundle_on_stick
 
 DESCRIPTION = """\
@@ -118,6 +118,7 @@ def write(path: Path, args: argparse.Namespace, fetched: Fetched) -> int:
     )
     show({"version": record.version, "state": record.state.value, "restart": args.restart}, args)
     if args.restart:
+        note_restart(f"update to {record.version}")
         restart()
     else:
         tell("next: restart the box")

@@ -1,4 +1,4 @@
-"""This box: what the running image says of itself, which disk it was started from, what hardware says of its start.
+"""This box: what the running image says of itself, which disk it was started from, what is noted of its start.
 
 Rules of this file: reading only, from files of the running system, all below one root folder so that tests can lay
 them out. What makes `Box` and `Seen` from a real machine is here and nowhere else.
@@ -18,6 +18,7 @@ from appliance.update.esp import Esp
 from appliance.update.install import Box
 from appliance.update.judge import Seen
 from appliance.update.memory import Memory
+from appliance.update.record import Record
 from appliance.update.trust import Standing, UpdateKeys
 from appliance.wire.bundle import IMAGE_ID, is_version
 from appliance.wire.fields import plain
@@ -29,10 +30,9 @@ FLOOR_FIELD = "VEDETTE_SECURITY_FLOOR"
 _LOADER = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 """Vendor of the variables that the boot loader hands on (Boot Loader Interface)."""
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_CARD_RESET = 0x0020
-"""WDIOF_CARDRESET (linux/watchdog.h): the watchdog has reset the machine."""
+NOTED = Path("/run/vedette-start/box")
+"""Why this start came about, KIND and words, as image/overlay/usr/lib/vedette/start_reason has noted it."""
 _ROOT_HASH = re.compile(r"roothash=([0-9a-f]{64})")
-_PANIC = re.compile(r"(?:Kernel panic - not syncing: |BUG: |Oops: )[^\n]*")
 
 
 def image_version(root: Path = Path("/")) -> str:
@@ -115,43 +115,38 @@ def seen(box: Box, now_ns: int, root: Path = Path("/")) -> Seen:
     Raises:
         DiskFault: the ESP cannot be read.
     """
+    kind, _, words = _text(_below(root, NOTED)).strip().partition(" ")
     return Seen(
         now_ns=now_ns,
         boot_id=_text(_below(root, Path("/proc/sys/kernel/random/boot_id"))).strip(),
         version=box.standing.version,
         entries=box.esp.entries(),
-        watchdog=_watchdog(root),
-        panic=_panic(root),
+        ended=plain(kind, 16),
+        ended_words=plain(words, 160),
     )
 
 
-def clear_panic(root: Path = Path("/")) -> None:
-    """Make room for the next: the platform's store is small."""
-    for path in _panic_files(root):
-        try:
-            path.unlink()
-        except OSError:
-            continue
+def note_restart(words: str, root: Path = Path("/")) -> None:
+    """Say why the box is about to be started again; the next start tells it. Costs no restart when it cannot."""
+    try:
+        _below(root, NOTED.with_name("why")).write_text(f"{words}\n", encoding="utf-8")
+    except OSError:
+        return
 
 
-def _watchdog(root: Path) -> bool:
-    for path in _below(root, Path("/sys/class/watchdog")).glob("watchdog*/bootstatus"):
-        text = _text(path).strip()
-        if text.isdigit() and int(text) & _CARD_RESET:
-            return True
-    return False
+def note_fall_back(record: Record, root: Path = Path("/")) -> None:
+    """Tell the sensor that this start is a fall back; it goes out with every heartbeat until the next start.
 
-
-def _panic(root: Path) -> str:
-    """The first words of what the kernel left when it gave up."""
-    for path in _panic_files(root):
-        match = _PANIC.search(_text(path))
-        return plain(match[0] if match else f"it left {path.name}", 120)
-    return ""
-
-
-def _panic_files(root: Path) -> list[Path]:
-    return sorted(_below(root, Path("/sys/fs/pstore")).glob("dmesg-*"))
+    Raises:
+        DiskFault: it cannot be noted.
+    """
+    path = _below(root, NOTED)
+    try:
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(f"fallback from {record.version}: {record.reason}\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise DiskFault(f"{path}: {error.strerror}") from error
 
 
 def _os_release(root: Path) -> dict[str, str]:

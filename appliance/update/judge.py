@@ -23,6 +23,8 @@ from appliance.wire.fields import plain
 GOOD, BAD = "good", "bad"
 IN_ORDER = "in order"
 
+_FAULTS = ("watchdog", "panic")
+"""Ends that speak against what ran; a power cut does not."""
 _UNDER_WAY = (State.WRITING, State.STAGED, State.TRIAL)
 
 
@@ -35,10 +37,9 @@ class Seen:
     version: str
     """Of the image that runs."""
     entries: tuple[Entry, ...]
-    watchdog: bool = False
-    """The hardware says that it was its watchdog that started the box."""
-    panic: str = ""
-    """What the kernel said when it gave up, from the platform's store."""
+    ended: str = ""
+    """What the boot before has left of its end, in one word (see image/overlay/usr/lib/vedette/start_reason)."""
+    ended_words: str = ""
 
 
 class Judgement(NamedTuple):
@@ -112,10 +113,8 @@ def why_ended(last: Boot, seen: Seen) -> str:
         return ""
     if last.verdict == BAD:
         return f"not healthy: {last.words}"
-    if seen.panic:
-        return f"the kernel gave up: {seen.panic}"
-    if seen.watchdog:
-        return "the watchdog started the box: it hung"
+    if seen.ended in _FAULTS:
+        return f"{seen.ended}: {seen.ended_words or 'no words were left'}"
     if last.words:
         return last.words
     if last.end:
@@ -126,7 +125,7 @@ def why_ended(last: Boot, seen: Seen) -> str:
 def _innocent(last: Boot, why: str, seen: Seen) -> bool:
     """Whether the last boot ended before it was judged, without anything that speaks against its version."""
     unjudged = bool(last.boot_id) and not last.verdict and not last.end and not last.words
-    return unjudged and bool(why) and not seen.watchdog and not seen.panic
+    return unjudged and bool(why) and seen.ended not in _FAULTS
 
 
 def _excuse(record: Record, seen: Seen) -> tuple[Record, tuple[tuple[Entry, Entry], ...]]:

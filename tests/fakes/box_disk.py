@@ -131,8 +131,8 @@ class BoxDisk:
     def memory(self) -> Memory:
         return self.box().memory
 
-    def install(self, path: Path, order: Order = Order()) -> Record:
-        return install(path, self.box(), order, now_ns=5, random=lambda n: b"\x07" * n, on_progress=lambda *_: None)
+    def install(self, path: Path, order: Order | None = None) -> Record:
+        return install(path, self.box(), order or Order(), now_ns=5, random=lambda n: b"\x07" * n, on_progress=lambda *_: None)
 
     def boot_loader(self) -> Entry:
         """What the boot loader starts, with one try taken from it."""

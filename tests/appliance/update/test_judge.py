@@ -1,4 +1,4 @@
-"""Starts are counted, excused and blamed as they deserve; every fall back has its reason; nothing goes round for ever."""
+"""Starts are counted, excused and blamed as they deserve; a fall back has its reason; nothing goes round for ever."""
 
 from __future__ import annotations
 
@@ -90,15 +90,15 @@ def test_a_version_that_dies_before_var_is_left_and_the_reason_says_how_early(st
 def test_a_hang_is_told_by_the_watchdog(story: Story) -> None:
     story.power_on()
     for _ in range(TRIES - 1):
-        assert story.power_on(watchdog=True) == "2"
-    assert story.power_on(watchdog=True) == "1"
+        assert story.power_on(ended="watchdog", ended_words="the hardware's watchdog reset the box") == "2"
+    assert story.power_on(ended="watchdog", ended_words="the hardware's watchdog reset the box") == "1"
     assert "watchdog" in story.record.outcomes[-1].reason
 
 
 def test_a_panic_is_told_in_the_kernels_words(story: Story) -> None:
     for _ in range(TRIES):
-        story.power_on(panic="Kernel panic - not syncing: sysrq" if story.boots > 1 else "")
-    assert story.power_on(panic="Kernel panic - not syncing: sysrq") == "1"
+        story.power_on(ended="panic", ended_words="Kernel panic - not syncing: sysrq")
+    assert story.power_on(ended="panic", ended_words="Kernel panic - not syncing: sysrq") == "1"
     assert "sysrq" in story.record.outcomes[-1].reason
 
 
@@ -144,8 +144,8 @@ def test_a_good_version_that_breaks_later_is_left_after_three_starts(story: Stor
         assert story.power_on() == "2"
         story.good()
     for _ in range(TRIES):
-        assert story.power_on(panic="Kernel panic - not syncing: broken") == "2"
-    assert story.power_on(panic="Kernel panic - not syncing: broken") == "1"
+        assert story.power_on(ended="panic", ended_words="Kernel panic - not syncing: broken") == "2"
+    assert story.power_on(ended="panic", ended_words="Kernel panic - not syncing: broken") == "1"
     assert story.record.state is State.FELL_BACK
     assert [o.kind for o in story.record.outcomes][-1] == "fell-back"
     story.good()
@@ -173,7 +173,7 @@ def test_a_bad_first_start_of_an_installed_box_does_not_go_round(tmp_path: Path)
 def test_a_good_boot_that_ends_without_order_is_told(story: Story) -> None:
     story.power_on()
     story.good()
-    story.power_on(watchdog=True)
+    story.power_on(ended="watchdog", ended_words="the hardware's watchdog reset the box")
     assert ("restarted", "2") in [(o.kind, o.version) for o in story.record.outcomes]
     story.good()
     story.shut_down()
