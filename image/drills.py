@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from image import faults, lives, swtpm
+from image import faults, lives, swtpm, updates
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -217,5 +217,10 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "dbx": lives.dbx,
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
+    "update-stick": updates.update_stick,
+    "update-broken": updates.update_broken,
+    "update-late": updates.update_late,
+    "update-refused": updates.update_refused,
+    "update-power": updates.update_power,
     "drills": every,
 }

@@ -69,7 +69,7 @@ class Slot:
 
     @property
     def root_label(self) -> str:
-        """Partition label of the root; systemd-sysupdate reads the version from it."""
+        """Partition label of the root; the box reads the version from it."""
         return f"{IMAGE_ID}_{self.version}"
 
     @property

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image import ear
+from image import ear, qmp
 from image.errors import DrillError
 from image.frames import management_arguments
 from image.keys import OWNER_GUID, Keys
@@ -170,6 +170,14 @@ class Machine:
         """
         ear.order(self.folder / "drill.sock", *argv)
 
+    def written_bytes(self) -> int:
+        """What the box has written to its first disk since power-on.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        return qmp.written_bytes(self.folder / "qmp.sock", "disk0")
+
     def forget(self) -> None:
         """What was said until now is of an earlier boot."""
         self._forgotten = len(self.lines)
@@ -281,6 +289,7 @@ class Machine:
             argv += ["-device", "usb-storage,bus=usb.0,drive=stick,bootindex=0,removable=on"]
         if self.drill:
             argv += ear.arguments(self.folder / "drill.sock")
+        argv += qmp.arguments(self.folder / "qmp.sock")
         argv += list(self.network) or list(unplugged())
         return argv
 

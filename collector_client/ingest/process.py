@@ -26,6 +26,7 @@ from collector_client.ingest.challenges import Challenges
 from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
+from collector_client.ingest.distributor import Distributor
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.keeper import Keeper
@@ -155,6 +156,10 @@ class Ingest:
         trust = TpmTrust(directory / PKI_NAME)
         challenges = Challenges(trust, config.collector.allow_unlisted_tpm, production, secrets.token_bytes)
         attempts = Quota(config.quota.enrollments_per_minute)
+        quotas = Quotas(
+            sensor=Quota(config.quota.sensor_events_per_minute),
+            tenant=Quota(config.quota.tenant_events_per_minute),
+        )
         return Endpoint(
             admission=admission,
             desk=Desk(
@@ -178,10 +183,16 @@ class Ingest:
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
             timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
-            quotas=Quotas(
-                sensor=Quota(config.quota.sensor_events_per_minute),
-                tenant=Quota(config.quota.tenant_events_per_minute),
+            distributor=Distributor(
+                admission=admission,
+                reading=reading,
+                writing=writing,
+                keeper=keeper,
+                directory=directory,
+                clock=self._clock,
+                charge=lambda sensor, cost: quotas.charge(sensor, cost, self._clock.monotonic_s()),
             ),
+            quotas=quotas,
             parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
             keeper=keeper,
             clock=self._clock,

@@ -1,0 +1,351 @@
+"""Drills of updates: good ones, bad ones, those that nobody should install, and power that goes while one is written.
+
+Rules of this file: the versions are drill images of this tree that differ in number and in what is broken on purpose.
+The box does everything by itself, as it would in a rack; its ear is used to look, and to hand it bundles that no
+provider would offer. Power is cut by killing the machine, so what its disk was told is kept: a disk's own cache that
+loses what it had taken is not tried here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from image.bench import LOADER, Bench, Box
+from image.build import DRILL, build
+from image.bundle import bundle_name, make_bundle, sign_manifest
+from image.cache import fingerprint
+from image.errors import DrillError
+from image.fat import make_fat
+from image.keys import Keys, make_development_keys
+from image.layout import MIB
+
+STICK_MIB = 320
+BROKEN = "usr/lib/vedette/broken"
+LATE_UNIT = "usr/lib/systemd/system/vedette-late.service"
+LATE_MARK = "/var/lib/vedette-late"
+_LATE = f"""\
+[Unit]
+Description=DRILL: crashes the kernel at each start once it was told to
+DefaultDependencies=no
+After=vedette-boot.service
+Before=vedette-health.service
+ConditionPathExists={LATE_MARK}
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c "sync; echo c > /proc/sysrq-trigger"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A version that differs from the one that was made by its number and these files."""
+
+    step: int
+    files: tuple[tuple[str, str], ...] = ()
+
+
+NEXT = Variant(1, ((LATE_UNIT, _LATE),))
+BAD = Variant(2, ((BROKEN, ""),))
+ALL_FROM_A_STICK = "VEDETTE unhealthy|emergency.*restarting|No bootable option|Kernel panic"
+
+
+def version_of(bench: Bench, variant: Variant) -> str:
+    """Its version: the last number raised."""
+    *head, last = bench.plan.version.split(".")
+    return ".".join([*head, str(int(last) + variant.step)])
+
+
+def bundle_of(bench: Bench, variant: Variant) -> Path:
+    """The bundle of a variant, made when it is not there or the drill image has changed.
+
+    Raises:
+        ImageError: it could not be made.
+    """
+    version = version_of(bench, variant)
+    base = bench.drill_image.parent
+    target = base.with_name(f"{base.name}-{version}")
+    made_of = fingerprint([(base / "parts.json"), repr(variant)])
+    stamp, path = target / "made-of", target / bundle_name(version, bench.plan.architecture)
+    if path.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii") == made_of:
+        return path
+    overlay = bench.tools.cache.folder / "work" / f"overlay-{version}"
+    shutil.rmtree(overlay, ignore_errors=True)
+    for name, text in variant.files:
+        (overlay / name).parent.mkdir(parents=True, exist_ok=True)
+        (overlay / name).write_text(text, encoding="ascii")
+        if name.endswith(".service"):
+            wants = (overlay / name).parent / "multi-user.target.wants"
+            wants.mkdir(exist_ok=True)
+            (wants / Path(name).name).symlink_to(f"../{Path(name).name}")
+    bench.tell(f"           making version {version}")
+    plan = replace(bench.plan, version=version, target=target, extra=(DRILL, overlay), compress=False)
+    build(bench.tools.cache, plan, lambda _: None)
+    made = {"version": version, "architecture": plan.architecture, "epoch": plan.epoch}
+    path = make_bundle(bench.tools, plan.keys, target, **made)  # type: ignore[arg-type]
+    stamp.write_text(made_of, encoding="ascii")
+    bench.tell(f"           {path.name}: {path.stat().st_size / MIB:.1f} MiB")
+    return path
+
+
+def put_on_stick(bench: Bench, box: Box, *bundles: Path) -> None:
+    """A stick with bundles in the box; there from its next start on."""
+    box.machine.stick = box.machine.folder / "update.fat"
+    make_fat(bench.tools, box.machine.stick, bundles, mib=STICK_MIB)
+
+
+def healthy_as(bench: Bench, box: Box, version: str, name: str) -> None:
+    """Wait for a healthy start of a version.
+
+    Raises:
+        DrillError: another version came up, or none.
+    """
+    machine = box.machine
+    pattern = rf"VEDETTE healthy version={version.replace('.', '[.]')} "
+    bench.stage(machine, name, pattern, refused=rf"VEDETTE healthy version=(?!{version.replace('.', '[.]')} )")
+
+
+def state(box: Box) -> dict[str, object]:
+    """What the box says of its update."""
+    return dict(json.loads(box.machine.ask("vedette", "update", "status", "--json")))
+
+
+def expect(box: Box, **wanted: object) -> None:
+    """See that the box says so.
+
+    Raises:
+        DrillError: it says something else.
+    """
+    said = state(box)
+    box.bench.tell(f"           { ({name: said[name] for name in wanted}) }")
+    if different := {name: said[name] for name, value in wanted.items() if said[name] != value}:
+        raise DrillError(f"the box says {different}, {wanted} was allowed\n{json.dumps(said, indent=1)}")
+
+
+def settled(box: Box) -> None:
+    """Wait until the start is judged.
+
+    Raises:
+        DrillError: it is not.
+    """
+    box.bench.stage(box.machine, "tries put back", r"VEDETTE boot: good")
+
+
+@contextmanager
+def updated_box(bench: Bench, name: str) -> Iterator[tuple[Box, str]]:
+    """An enrolled box that a stick has brought to the next version, running; and that version.
+
+    Raises:
+        DrillError: it did not get there.
+    """
+    old, new = bench.plan.version, version_of(bench, NEXT)
+    bundle = bundle_of(bench, NEXT)
+    with bench.enrolled_box(name) as box:
+        put_on_stick(bench, box, bundle)
+        box.machine.start()
+        healthy_as(bench, box, old, f"version {old} runs, a stick is in")
+        bench.stage(box.machine, "written", r"written (\d+) of \1 MiB")
+        box.machine.forget()
+        bench.stage(box.machine, "starts again", LOADER)
+        healthy_as(bench, box, new, f"version {new} is healthy")
+        settled(box)
+        yield box, new
+
+
+def update_stick(bench: Bench) -> None:
+    """A stick with the next version: written, started, good, reported; alerts go on and nothing kept was lost.
+
+    Raises:
+        DrillError: it did not get there.
+    """
+    with updated_box(bench, "update-stick") as (box, new):
+        expect(box, state="good", running=new, good_version=new)
+        bench.stage(box.machine, "the same stick is not taken twice", r"runs already")
+        reported(box, "good", new)
+        box.traffic()
+
+
+def update_broken(bench: Bench) -> None:
+    """A version that is never healthy: three starts, then the old one again; the collector is told the reason.
+
+    Raises:
+        DrillError: the box did not come back, or did not say why.
+    """
+    old, bad = bench.plan.version, version_of(bench, BAD)
+    bundle = bundle_of(bench, BAD)
+    with bench.enrolled_box("update-broken") as box:
+        put_on_stick(bench, box, bundle)
+        box.machine.start()
+        healthy_as(bench, box, old, f"version {old} runs, a stick is in")
+        bench.stage(box.machine, "written", r"written (\d+) of \1 MiB")
+        for number in (1, 2, 3):
+            box.machine.forget()
+            refused = r"VEDETTE healthy|No bootable option"
+            wanted = rf"VEDETTE unhealthy version={bad.replace('.', '[.]')}"
+            bench.stage(box.machine, f"start {number} of {bad}: not healthy", wanted, refused=refused)
+        box.machine.forget()
+        healthy_as(bench, box, old, f"version {old} again")
+        settled(box)
+        expect(box, state="fell back", running=old, version=bad)
+        bench.stage(box.machine, "the same stick is not taken again", r"from which this box fell back")
+        reported(box, "fell-back", bad, "broken on purpose")
+        box.traffic()
+
+
+def update_late(bench: Bench) -> None:
+    """A version that was good and breaks days later: three starts, then the other slot; told with the kernel's words.
+
+    Raises:
+        DrillError: the box went round, or did not say why.
+    """
+    with updated_box(bench, "update-late") as (box, new):
+        box.machine.stick = None
+        machine, old = box.machine, bench.plan.version
+        machine.ask("touch", LATE_MARK)
+        machine.forget()
+        machine.order("systemctl", "reboot")
+        for number in (1, 2, 3):
+            bench.stage(machine, f"start {number}: boot loader", LOADER, refused=r"VEDETTE healthy")
+            started = rf"VEDETTE boot: version {new.replace('.', '[.]')}"
+            bench.stage(machine, f"start {number}: it crashes", started, refused=r"VEDETTE healthy")
+            machine.forget()
+        healthy_as(bench, box, old, f"version {old} again")
+        settled(box)
+        expect(box, state="fell back", running=old, version=new)
+        reported(box, "fell-back", new, "panic")
+
+
+def update_refused(bench: Bench) -> None:
+    """Bundles of a stranger, of a version below the floor, and one cut off: refused by name, nothing is written.
+
+    Raises:
+        DrillError: one was taken, or another reason was told.
+    """
+    good = bundle_of(bench, NEXT)
+    folder = bench.tools.cache.folder / "work" / "refused"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    whole = good.read_bytes()
+    manifest_bytes, signature_bytes = (int.from_bytes(whole[at : at + 4], "big") for at in (8, 12))
+    manifest, rest = whole[16 : 16 + manifest_bytes], whole[16 + manifest_bytes + signature_bytes :]
+    stranger = Keys(folder / "stranger")
+    make_development_keys(bench.tools, stranger.folder)
+
+    def signed(keys: Keys, data: bytes) -> bytes:
+        signature = sign_manifest(bench.tools, keys, data, folder)
+        return b"VEDUPD01" + len(data).to_bytes(4, "big") + len(signature).to_bytes(4, "big") + data + signature + rest
+
+    fields = json.loads(manifest)
+    below = json.dumps({**fields, "version": "0.0.9", "security_floor": "0.0.1"}).encode()
+    cases = {
+        "stranger.bundle": (signed(stranger, manifest), "none of this box's keys"),
+        "below.bundle": (signed(bench.keys, below), "security floor"),
+        "cut.bundle": (whole[: len(whole) // 2], "bytes came"),
+    }
+    with bench.enrolled_box("update-refused") as box:
+        for name, (data, _) in cases.items():
+            (folder / name).write_bytes(data)
+        put_on_stick(bench, box, *(folder / name for name in cases))
+        box.boot()
+        settled(box)
+        machine = box.machine
+        before = machine.written_bytes()
+        machine.ask("mkdir", "-p", "/run/drill")
+        machine.ask("sh", "-c", "mount -o ro /dev/disk/by-label/VEDETTE /run/drill")
+        for name, (_, words) in cases.items():
+            said = machine.ask("vedette", "update", f"/run/drill/{name}", "--older", code=2, timeout_s=300)
+            if words not in said:
+                raise DrillError(f"{name}: the box said {said!r}, {words!r} was allowed")
+            bench.reached(machine, f"{name}: {said.splitlines()[0][:110]}")
+        expect(box, state="idle", running=bench.plan.version)
+        bench.tell(f"           written meanwhile: {(machine.written_bytes() - before) / MIB:.1f} MiB (log and spool)")
+
+
+def update_power(bench: Bench) -> None:
+    """Power goes at random moments while an update is written: the box starts each time, and gets there in the end.
+
+    Raises:
+        DrillError: it did not start, or another version than the two came up.
+    """
+    chance = random.Random(bench.seed)  # noqa: S311  moments, not secrets
+    old, new = bench.plan.version, version_of(bench, NEXT)
+    bundle = bundle_of(bench, NEXT)
+    manifest = json.loads(bundle.read_bytes()[16 : 16 + int.from_bytes(bundle.read_bytes()[8:12], "big")])
+    total = sum(part["size_bytes"] for part in manifest["parts"])
+    bench.tell(f"           seed {bench.seed}, {bench.count} cuts in {total / MIB:.0f} MiB")
+    with bench.enrolled_box("update-power") as box:
+        put_on_stick(bench, box, bundle)
+        machine = box.machine
+        for cut in range(1, bench.count + 1):
+            machine.start()
+            healthy_as(bench, box, old, f"cut {cut}: version {old} starts")
+            line = bench.stage(machine, f"cut {cut}: writing", r"written \d+ of \d+ MiB|update: .*")
+            del line
+            begin = machine.written_bytes()
+            # Two in three anywhere in the data, the others in the last steps, where names and kernel file are written.
+            share = chance.uniform(0.0, 0.9) if cut % 3 else chance.uniform(0.9, 1.0)
+            until_s = time.monotonic() + bench.timeout_s
+            while machine.written_bytes() - begin < share * total:
+                machine.read_on()
+                if time.monotonic() > until_s or any(LOADER_AGAIN in line.text for line in machine.lines[-3:]):
+                    break
+                time.sleep(0.02)
+            if share > 0.9:
+                time.sleep(chance.uniform(0.0, 4.0))
+            done = machine.written_bytes() - begin
+            bench.reached(machine, f"cut {cut}: power gone after {done / MIB:.1f} MiB")
+            machine.stop()
+            box.machine.lines.clear()
+            if staged(bench, box):
+                bench.tell(f"           cut {cut}: it was whole already; the next start is the new version's")
+                break
+        machine.start()
+        bench.stage(machine, "the last start", rf"VEDETTE healthy version=({old}|{new}) ")
+        if not any(f"version={new} " in line.text for line in machine.lines):
+            machine.forget()
+            healthy_as(bench, box, new, f"version {new} in the end")
+        settled(box)
+        box.traffic()
+
+
+LOADER_AGAIN = "BdsDxe: starting"
+
+
+def staged(bench: Bench, box: Box) -> bool:
+    """Whether the kernel file of the new version has its name on the ESP of a box that is off."""
+    disk = box.machine.disks[0]
+    offset = esp_offset(bench, disk)
+    listed = bench.tools.run("mdir", "-b", "-i", f"{disk}@@{offset}", "::/EFI/Linux")
+    return f"vedette_{version_of(bench, NEXT)}+3-0.efi\n" in listed.replace("\r", "") + "\n"
+
+
+def esp_offset(bench: Bench, disk: Path) -> int:
+    """Where the ESP begins, in bytes; also when one copy of the partition table is damaged."""
+    table = json.loads(bench.tools.run("sfdisk", "--json", disk))["partitiontable"]
+    return int(table["partitions"][0]["start"]) * int(table.get("sectorsize", 512))
+
+
+def reported(box: Box, kind: str, version: str, *words: str) -> None:
+    """Wait until the collector has the outcome of an update.
+
+    Raises:
+        DrillError: it has not.
+    """
+
+    def found() -> str:
+        box.machine.read_on()
+        for outcome in json.loads(box.provider.ask("update", "outcomes", str(box.provider.store), "--json")):
+            if (outcome["kind"], outcome["version"]) == (kind, version) and all(w in outcome["reason"] for w in words):
+                return f"{outcome['kind']} {outcome['version']}: {outcome['reason'] or 'as it should be'}"
+        return ""
+
+    text = box.provider.wait(f"the collector knows {kind} {version}", found, timeout_s=box.bench.timeout_s)
+    box.bench.reached(box.machine, "the collector knows the outcome")
+    box.bench.tell(f"           {text}")
