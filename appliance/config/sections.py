@@ -123,6 +123,14 @@ class UplinkSection:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateSection:
+    """New versions of the whole box; on boxes that run Vedette's image only."""
+
+    fetch: bool = key(True, "Fetch and install what the collector offers")
+    check_s: int = key(900, "Time between two questions for an offer, about", unit="s", least=5, most=86_400)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
 
@@ -134,6 +142,7 @@ class Config:
     alerts: AlertsSection = field(default_factory=AlertsSection)
     spool: SpoolSection = field(default_factory=SpoolSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)
+    update: UpdateSection = field(default_factory=UpdateSection)
 
 
 SECTIONS: dict[str, type] = {
@@ -145,4 +154,5 @@ SECTIONS: dict[str, type] = {
     "alerts": AlertsSection,
     "spool": SpoolSection,
     "uplink": UplinkSection,
+    "update": UpdateSection,
 }

@@ -34,8 +34,12 @@ from appliance.health.start import read_starts
 from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Proxy, key_store
 from appliance.identity.keyfile import read_private, write_once
 from appliance.spool import Spool
+from appliance.update.here import image_version
+from appliance.update.here import memory as update_memory
+from appliance.update.source import CollectorSource
+from appliance.update.updater import FetchStatus, Updater
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
-from appliance.wire.heartbeat import Heartbeat, RulesHealth
+from appliance.wire.heartbeat import Heartbeat, RulesHealth, SystemHealth
 from appliance.wire.snml import Detail, Encoding, Sanitizer, Sensor, encode_message_from_fragments
 
 MIB = 1024 * 1024
@@ -52,6 +56,8 @@ class Parts:
     pipeline: Pipeline
     uplink: Uplink
     renewer: Renewer
+    updater: Updater | None
+    """Only where an image of ours runs, and its updates are wanted."""
     monitor: Monitor
     status_socket: Path
 
@@ -63,6 +69,7 @@ def build(
     chance: Callable[[], float],
     on_uplink: Callable[[UplinkStatus], None],
     on_renewal: Callable[[RenewalStatus], None] = lambda _: None,
+    on_update: Callable[[FetchStatus], None] = lambda _: None,
 ) -> Parts:
     """Make every part.
 
@@ -90,6 +97,7 @@ def build(
         capture = open_capture(config, rules)
         skip = spool.source_mark(source_id(config, rules)) if config.capture.files else 0
         pipeline = Pipeline(capture, rules, builder.render, spool, skip=skip)
+        updater = open_updater(config, clock, folder, chance, on_update)
         monitor = Monitor(
             spool=spool,
             spool_folder=state_dir / "spool",
@@ -101,6 +109,7 @@ def build(
             version=__version__,
             engine_version=vedette_engine.__version__,
             starts=read_starts(),
+            system=system_health if updater is None else updater.system,
             drops="kernel_drops",
         )
         uplink = open_uplink(config, clock, folder, spool, sensor, monitor, chance, on_uplink)
@@ -117,7 +126,7 @@ def build(
         spool.close()
         raise
     socket_path = state_dir / "run" / "status.sock"
-    return Parts(config, identity, spool, capture, pipeline, uplink, renewer, monitor, socket_path)
+    return Parts(config, identity, spool, capture, pipeline, uplink, renewer, updater, monitor, socket_path)
 
 
 def identity_folder(config: Config) -> IdentityFolder:
@@ -215,6 +224,40 @@ def open_uplink(
         encoding=cast("Literal['zstd', 'gzip', 'identity']", config.uplink.compression),
         on_state=on_uplink,
     )
+
+
+def open_updater(
+    config: Config,
+    clock: Clock,
+    folder: IdentityFolder,
+    chance: Callable[[], float],
+    on_update: Callable[[FetchStatus], None],
+) -> Updater | None:
+    """What fetches updates; None where no image of ours runs, or none are wanted."""
+    running = image_version()
+    if not running or not config.update.fetch:
+        return None
+    urls = [CollectorUrl.parse(url) for url in config.collector.urls]
+    proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
+    return Updater(
+        CollectorSource(urls, folder.load, clock=clock, proxy=proxy, timeout_s=config.collector.timeout_s),
+        update_memory(),
+        Path(config.sensor.state_dir) / "update",
+        clock,
+        running=running,
+        check_s=config.update.check_s,
+        chance=chance,
+        on_state=on_update,
+    )
+
+
+def system_health() -> SystemHealth | None:
+    """The image that runs and how it was updated, on a box that fetches none."""
+    running = image_version()
+    if not running:
+        return None
+    record = update_memory().read()
+    return SystemHealth(running, record.state.value, record.version, record.floor, record.outcomes)
 
 
 def _heartbeat(monitor: Monitor, clock: Clock, floor: ClockFloor, status: UplinkStatus) -> Heartbeat:

@@ -14,7 +14,7 @@ from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
 from appliance.spool import Depth
 from appliance.uplink import UplinkStatus
-from appliance.wire.heartbeat import HealthFinding, HostHealth
+from appliance.wire.heartbeat import HealthFinding, HostHealth, SystemHealth
 
 
 class Severity(Enum):
@@ -35,6 +35,7 @@ class CheckName(Enum):
     CERTIFICATE_EXPIRY = "certificate_expiry"
     UPLINK = "uplink"
     START = "start"
+    UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Facts:
     capture: CaptureInterval = CaptureInterval()
     certificate: Life | None = None
     starts: Starts = UNTOLD
+    system: SystemHealth | None = None
+    """The image that runs and its updates; None on a sensor that is no image of ours."""
 
 
 @dataclass(frozen=True, slots=True)

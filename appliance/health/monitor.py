@@ -19,7 +19,7 @@ from appliance.health.start import UNTOLD, Starts
 from appliance.identity import Life
 from appliance.spool import Depth, Spool
 from appliance.uplink import UplinkStatus
-from appliance.wire.heartbeat import Heartbeat, RulesHealth
+from appliance.wire.heartbeat import Heartbeat, RulesHealth, SystemHealth
 
 
 class Monitor:
@@ -38,6 +38,7 @@ class Monitor:
         version: str,
         engine_version: str,
         starts: Starts = UNTOLD,
+        system: Callable[[], SystemHealth | None] = lambda: None,
         packets: str = "packets",
         drops: str = "drops",
     ) -> None:
@@ -55,6 +56,7 @@ class Monitor:
         self._version = version
         self._engine_version = engine_version
         self._starts = starts
+        self._system = system
         self._packets, self._drops = packets, drops
         self._started_ns = clock.wall_ns()
         self._lock = threading.Lock()
@@ -104,4 +106,5 @@ class Monitor:
             capture=interval,
             certificate=self._certificate(),
             starts=self._starts,
+            system=self._system(),
         )

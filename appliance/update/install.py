@@ -75,8 +75,15 @@ def install(
             raise UpdateBusyError(
                 f"version {record.version} is {record.state.value}", advice="It must end first: restart the box."
             )
-        with Bundle.open(path, box.keys) as bundle:
-            return _install(bundle, box, record, order, now_ns, random, on_progress)
+        try:
+            with Bundle.open(path, box.keys) as bundle:
+                return _install(bundle, box, record, order, now_ns, random, on_progress)
+        except BundleRefusedError as error:
+            if order.update_id and box.memory.read() == record:
+                # The collector's operator must hear of it, and the box must not fetch it again.
+                reason = str(error)[:200]
+                box.memory.write(record.with_outcome("refused", "", reason, now_ns, order.update_id))
+            raise
 
 
 def _install(
@@ -113,7 +120,7 @@ def _install(
         except ApplianceError as error:
             reason = str(error)[:200]
             failed = replace(record, state=after(record.state, Event.REFUSED), reason=reason)
-            box.memory.write(failed.with_outcome("refused", manifest.version, reason, now_ns))
+            box.memory.write(failed.with_outcome("refused", manifest.version, reason, now_ns, order.update_id))
             raise
     record = replace(box.memory.read(), state=after(record.state, Event.WRITTEN))
     box.memory.write(record)

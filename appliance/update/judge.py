@@ -74,7 +74,7 @@ def begin(record: Record, seen: Seen) -> Judgement:
 def good(record: Record, seen: Seen, floor: str) -> Judgement:
     """The boot is good; `floor` is that of the image that runs."""
     if record.state is State.TRIAL:
-        record = record.with_outcome("good", seen.version, "", seen.now_ns)
+        record = record.with_outcome("good", seen.version, "", seen.now_ns, record.update_id)
         record = replace(record, reason="", since_ns=seen.now_ns)
     record = replace(
         record,
@@ -156,7 +156,8 @@ def _passed_over(record: Record, expected: str, why: str, seen: Seen) -> Record:
         early = f"{unseen} starts ended before /var was there (kernel, initrd, TPM or disk)"
         reason = f"{reason}; {early}" if reason else early
     reason = reason or "the boot loader passed it over"
-    record = record.with_outcome("fell-back", expected, reason, seen.now_ns)
+    under_way = record.state in _UNDER_WAY
+    record = record.with_outcome("fell-back", expected, reason, seen.now_ns, record.update_id if under_way else 0)
     # What runs now is what a later fall back is measured by.
     return replace(
         record,

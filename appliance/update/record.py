@@ -54,9 +54,9 @@ class Record:
     outcomes: tuple[UpdateOutcome, ...] = field(default=())
     next_outcome: int = 1
 
-    def with_outcome(self, kind: str, version: str, reason: str, at_ns: int) -> Record:
+    def with_outcome(self, kind: str, version: str, reason: str, at_ns: int, update_id: int = 0) -> Record:
         """With one more outcome; the oldest gives way."""
-        outcome = UpdateOutcome(self.next_outcome, at_ns, kind, version, plain(reason), self.update_id)
+        outcome = UpdateOutcome(self.next_outcome, at_ns, kind, version, plain(reason), update_id)
         kept = (*self.outcomes, outcome)[-MAX_OUTCOMES:]
         return replace(self, outcomes=kept, next_outcome=self.next_outcome + 1)
 

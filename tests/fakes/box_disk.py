@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -74,13 +73,15 @@ class Maker:
         *,
         floor: str = "1",
         architecture: str = "amd64",
-        change: Callable[[bytes], bytes] = lambda data: data,
+        padding: int = 0,
     ) -> Path:
-        """Make a bundle; `change` is applied to the whole file in the end."""
+        """Make a bundle; `padding`: so many bytes more, which say nothing (RFC 8878, 3.1.2)."""
         packed = {
             name: zstandard.ZstdCompressor(write_content_size=False).compress(content(version, name))
             for name in PART_NAMES
         }
+        if padding:
+            packed["uki"] += struct.pack("<II", 0x184D2A50, padding) + bytes(padding)
         parts = tuple(
             Part(
                 name,
@@ -92,7 +93,7 @@ class Maker:
         )
         manifest = Manifest(architecture, version, floor, root_hash(version), 10**18, parts).to_json()
         signature = self.key.sign(manifest, ec.ECDSA(hashes.SHA256()))
-        path.write_bytes(change(write_head(manifest, signature) + b"".join(packed[name] for name in PART_NAMES)))
+        path.write_bytes(write_head(manifest, signature) + b"".join(packed[name] for name in PART_NAMES))
         return path
 
 
@@ -132,7 +133,9 @@ class BoxDisk:
         return self.box().memory
 
     def install(self, path: Path, order: Order | None = None) -> Record:
-        return install(path, self.box(), order or Order(), now_ns=5, random=lambda n: b"\x07" * n, on_progress=lambda *_: None)
+        return install(
+            path, self.box(), order or Order(), now_ns=5, random=lambda n: b"\x07" * n, on_progress=lambda *_: None
+        )
 
     def boot_loader(self) -> Entry:
         """What the boot loader starts, with one try taken from it."""

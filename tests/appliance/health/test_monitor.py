@@ -82,4 +82,4 @@ def test_a_snapshot_of_a_closed_spool_is_still_a_snapshot(monitor: Monitor, spoo
         path.unlink()
     facts, findings = monitor.look(UplinkStatus())
     assert facts.spool.events == 0
-    assert len(findings) == 7
+    assert len(findings) == 8

@@ -200,7 +200,7 @@ def test_a_manifest_with_any_other_field_is_read_or_one_error(name: str, value: 
 
 def test_versions_are_ordered_as_the_boot_loader_orders_them() -> None:
     ordered = ["0.1", "0.1-1", "0.1-2", "0.1.0", "0.1.0-10", "0.1.2", "0.1.10", "0.2", "1", "1.0", "10"]
-    assert sorted(ordered[::-1], key=version_key) == ordered
+    assert sorted(set(ordered), key=version_key) == ordered
     for wrong in ("", "1.", "01", "1-", "a", "1.2.3.4.5", "1" * 21, "1\n", "1-a", "..", "1/2"):
         with pytest.raises(BundleError):
             version_key(wrong)
