@@ -144,6 +144,7 @@ def test_a_collector_that_is_away_for_a_while_costs_no_byte_twice(
     offer(collector, path, "--all", capsys=capsys)
     fetcher.until(lambda: fetcher.pieces == 1)
     address = collector.address
+    fetcher.source.close()
     collector.stop()
     fetcher.updater.step()
     assert fetcher.updater.status().reason
@@ -173,7 +174,7 @@ def test_a_part_that_rotted_on_the_box_is_fetched_anew(
 def test_nothing_is_fetched_that_is_old_running_or_over(
     collector: Collector, fetcher: Fetcher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    offer(collector, MAKER.bundle(tmp_path / "b", "0.9"), "--all", capsys=capsys)
+    offer(collector, MAKER.bundle(tmp_path / "b", "0.9", floor="0.1"), "--all", capsys=capsys)
     fetcher.until(lambda: fetcher.updater._ask_at_s > fetcher.clock.monotonic_s())
     update_id = offer(collector, MAKER.bundle(tmp_path / "c", "2"), "--all", capsys=capsys)
     over = Record().with_outcome("fell-back", "2", "broken", 1, update_id)
@@ -190,7 +191,7 @@ def test_nothing_is_fetched_that_is_old_running_or_over(
 def test_an_older_version_is_fetched_only_when_the_operator_says_so(
     collector: Collector, fetcher: Fetcher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    offer(collector, MAKER.bundle(tmp_path / "b", "0.9"), "--all", "--older", capsys=capsys)
+    offer(collector, MAKER.bundle(tmp_path / "b", "0.9", floor="0.1"), "--all", "--older", capsys=capsys)
     assert fetcher.until_handed_over().older
 
 
@@ -233,7 +234,7 @@ def test_an_offer_for_one_sensor_is_for_no_other(
     assert load_offer(one.request("GET", "/v1/update").body) is not None
     assert load_offer(other.request("GET", "/v1/update").body) is None
     refused = ask_piece(other, update_id, "bytes=0-9")
-    assert (refused.status, refused.code) == (404, str(SessionCode.UPDATE_NOT_OFFERED))
+    assert (refused.status, refused.code) == (404, SessionCode.UPDATE_NOT_OFFERED.name)
 
 
 def ask_piece(box: FakeSensor, update_id: int, wanted: str):  # type: ignore[no-untyped-def]
@@ -246,7 +247,9 @@ def test_a_revoked_or_unknown_box_gets_nothing(
     box = collector.sensor()
     update_id = offer(collector, MAKER.bundle(tmp_path / "b", "2"), "--all", capsys=capsys)
     assert ask_piece(box, update_id, "bytes=0-9").body == b"VEDUPD01" + (tmp_path / "b").read_bytes()[8:10]
-    assert ask_piece(collector.box(), update_id, "bytes=0-9").status == 401
+    stranger = collector.box()
+    stranger.learn_ca()
+    assert ask_piece(stranger, update_id, "bytes=0-9").status == 401
     collector.revoke(box.sensor_id)
     assert ask_piece(box, update_id, "bytes=0-9").status == 403
 
