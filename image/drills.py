@@ -218,6 +218,7 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
     "update-stick": updates.update_stick,
+    "update-collector": updates.update_collector,
     "update-broken": updates.update_broken,
     "update-late": updates.update_late,
     "update-refused": updates.update_refused,

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from appliance.wire.bundle import HEAD_BYTES, read_head, write_head
 from image.bench import LOADER, Bench, Box
 from image.build import DRILL, build
 from image.bundle import bundle_name, make_bundle, sign_manifest
@@ -54,7 +57,6 @@ class Variant:
 
 NEXT = Variant(1, ((LATE_UNIT, _LATE),))
 BAD = Variant(2, ((BROKEN, ""),))
-ALL_FROM_A_STICK = "VEDETTE unhealthy|emergency.*restarting|No bootable option|Kernel panic"
 
 
 def version_of(bench: Bench, variant: Variant) -> str:
@@ -93,6 +95,13 @@ def bundle_of(bench: Bench, variant: Variant) -> Path:
     stamp.write_text(made_of, encoding="ascii")
     bench.tell(f"           {path.name}: {path.stat().st_size / MIB:.1f} MiB")
     return path
+
+
+def manifest_of(bundle: Path) -> dict[str, Any]:
+    """What a bundle says of itself."""
+    with bundle.open("rb") as file:
+        lengths = read_head(file.read(HEAD_BYTES))
+        return dict(json.loads(file.read(lengths.manifest_bytes)))
 
 
 def put_on_stick(bench: Bench, box: Box, *bundles: Path) -> None:
@@ -172,6 +181,29 @@ def update_stick(bench: Bench) -> None:
         box.traffic()
 
 
+def update_collector(bench: Bench) -> None:
+    """The collector offers the next version: fetched by the sensor, written, started, good, reported; alerts go on.
+
+    Raises:
+        DrillError: it did not get there.
+    """
+    old, new = bench.plan.version, version_of(bench, NEXT)
+    bundle = bundle_of(bench, NEXT)
+    with bench.enrolled_box("update-collector") as box:
+        provider, machine = box.provider, box.machine
+        bench.tell("           " + provider.ask("update", "offer", str(provider.store), str(bundle), "--all").strip())
+        machine.start()
+        healthy_as(bench, box, old, f"version {old} runs")
+        bench.stage(machine, "fetched and written", r"written (\d+) of \1 MiB")
+        machine.forget()
+        bench.stage(machine, "starts again", LOADER)
+        healthy_as(bench, box, new, f"version {new} is healthy")
+        settled(box)
+        expect(box, state="good", running=new)
+        reported(box, "good", new)
+        box.traffic()
+
+
 def update_broken(bench: Bench) -> None:
     """A version that is never healthy: three starts, then the old one again; the collector is told the reason.
 
@@ -233,17 +265,16 @@ def update_refused(bench: Bench) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     whole = good.read_bytes()
-    manifest_bytes, signature_bytes = (int.from_bytes(whole[at : at + 4], "big") for at in (8, 12))
-    manifest, rest = whole[16 : 16 + manifest_bytes], whole[16 + manifest_bytes + signature_bytes :]
+    lengths = read_head(whole[:HEAD_BYTES])
+    begin = HEAD_BYTES + lengths.manifest_bytes
+    manifest, rest = whole[HEAD_BYTES:begin], whole[begin + lengths.signature_bytes :]
     stranger = Keys(folder / "stranger")
     make_development_keys(bench.tools, stranger.folder)
 
     def signed(keys: Keys, data: bytes) -> bytes:
-        signature = sign_manifest(bench.tools, keys, data, folder)
-        return b"VEDUPD01" + len(data).to_bytes(4, "big") + len(signature).to_bytes(4, "big") + data + signature + rest
+        return write_head(data, sign_manifest(bench.tools, keys, data, folder)) + rest
 
-    fields = json.loads(manifest)
-    below = json.dumps({**fields, "version": "0.0.9", "security_floor": "0.0.1"}).encode()
+    below = json.dumps({**manifest_of(good), "version": "0.0.9", "security_floor": "0.0.1"}).encode()
     cases = {
         "stranger.bundle": (signed(stranger, manifest), "none of this box's keys"),
         "below.bundle": (signed(bench.keys, below), "security floor"),
@@ -277,8 +308,7 @@ def update_power(bench: Bench) -> None:
     chance = random.Random(bench.seed)  # noqa: S311  moments, not secrets
     old, new = bench.plan.version, version_of(bench, NEXT)
     bundle = bundle_of(bench, NEXT)
-    manifest = json.loads(bundle.read_bytes()[16 : 16 + int.from_bytes(bundle.read_bytes()[8:12], "big")])
-    total = sum(part["size_bytes"] for part in manifest["parts"])
+    total = sum(part["size_bytes"] for part in manifest_of(bundle)["parts"])
     bench.tell(f"           seed {bench.seed}, {bench.count} cuts in {total / MIB:.0f} MiB")
     with bench.enrolled_box("update-power") as box:
         put_on_stick(bench, box, bundle)
@@ -286,15 +316,14 @@ def update_power(bench: Bench) -> None:
         for cut in range(1, bench.count + 1):
             machine.start()
             healthy_as(bench, box, old, f"cut {cut}: version {old} starts")
-            line = bench.stage(machine, f"cut {cut}: writing", r"written \d+ of \d+ MiB|update: .*")
-            del line
+            bench.stage(machine, f"cut {cut}: writing", r"written \d+ of \d+ MiB")
             begin = machine.written_bytes()
             # Two in three anywhere in the data, the others in the last steps, where names and kernel file are written.
             share = chance.uniform(0.0, 0.9) if cut % 3 else chance.uniform(0.9, 1.0)
             until_s = time.monotonic() + bench.timeout_s
             while machine.written_bytes() - begin < share * total:
                 machine.read_on()
-                if time.monotonic() > until_s or any(LOADER_AGAIN in line.text for line in machine.lines[-3:]):
+                if time.monotonic() > until_s or any(re.search(LOADER, line.text) for line in machine.lines[-3:]):
                     break
                 time.sleep(0.02)
             if share > 0.9:
@@ -313,9 +342,6 @@ def update_power(bench: Bench) -> None:
             healthy_as(bench, box, new, f"version {new} in the end")
         settled(box)
         box.traffic()
-
-
-LOADER_AGAIN = "BdsDxe: starting"
 
 
 def staged(bench: Bench, box: Box) -> bool:
