@@ -1,7 +1,8 @@
 """`make image-bundle`: the root, its hash tree and the kernel file of an image as one signed file for its boxes.
 
 Rules of this file: it packs what was built and builds nothing. The signature is over the manifest, which has the hash
-of every part, and is made by OpenSSL.
+of every part, and is made by OpenSSL: the key
+may lie in a token.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from appliance.wire.bundle import (
 )
 from image.cache import sha256
 from image.errors import InputError
-from image.keys import Keys
+from image.keys import UPDATE, Keys
 from image.layout import IMAGE_ID, MIB, SECURITY_FLOOR, Slot
 from image.tools import Tools
 
@@ -76,7 +77,10 @@ def sign_manifest(tools: Tools, keys: Keys, manifest: bytes, work: Path) -> byte
     """
     plain, signed = work / "manifest", work / "signature"
     plain.write_bytes(manifest)
-    tools.run("openssl", "dgst", "-sha256", "-sign", keys.update_private, "-out", signed, plain)
+    signer, in_token = keys.signer(UPDATE)
+    engine = ("-engine", "pkcs11", "-keyform", "engine") if in_token else ()
+    argv = ("-sha256", "-sign", signer, "-out", signed, plain)
+    tools.run("openssl", "dgst", *engine, *argv, environment=keys.environment())
     return signed.read_bytes()
 
 

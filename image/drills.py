@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from image import faults, lives, swtpm, updates
+from image import faults, lives, measure, swtpm, updates
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -28,6 +28,7 @@ from image.frames import Cable, management_arguments
 from image.keys import Keys, make_development_keys
 from image.layout import IMAGE_ID
 from image.machine import processor_s
+from image.pkcs11 import pkcs11
 from image.provider import Provider
 from image.uki import sign
 
@@ -173,7 +174,7 @@ def every(bench: Bench) -> None:
 
 
 def run(bench: Bench, name: str) -> None:
-    """Run one drill and keep its times beside the image, in drills.json.
+    """Run one drill and keep its times beside the image's folder, in OUT-drills.json.
 
     Raises:
         DrillError: it did not hold.
@@ -197,7 +198,7 @@ def run(bench: Bench, name: str) -> None:
             "processor_s": round(processor_s() - before_s, 1),
             "stages_s": bench.stages,
         }
-        path = bench.plan.target / "drills.json"
+        path = bench.plan.target.with_name(f"{bench.plan.target.name}-drills.json")
         known = json.loads(path.read_text(encoding="ascii")) if path.exists() else {}
         path.write_text(json.dumps({**known, name: kept}, indent=1) + "\n", encoding="ascii")
     bench.tell(f"drill {name}: holds, in {kept['wall_s']} s ({kept['processor_s']} s of processor time)")
@@ -209,11 +210,13 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "install": install,
     "tampered": tampered,
     "flipped": flipped,
+    "pkcs11": pkcs11,
     "half-done": lives.half_done,
     "watchdog": faults.watchdog,
     "crash": faults.crash,
     "first-process": faults.first_process,
     "disk-full": faults.disk_full,
+    "recovery": lives.recovery,
     "dbx": lives.dbx,
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
@@ -223,5 +226,6 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "update-late": updates.update_late,
     "update-refused": updates.update_refused,
     "update-power": updates.update_power,
+    "measure": measure.measure,
     "drills": every,
 }

@@ -113,6 +113,38 @@ def dbx(bench: Bench) -> None:
         box.traffic()
 
 
+def recovery(bench: Bench) -> None:
+    """The recovery key of /var: shown once by the collector, opens the disk without the TPM; nothing else does later.
+
+    Raises:
+        DrillError: it is not there, does not open the disk, or the TPM opens it for a program of the box.
+    """
+    with bench.enrolled_box("recovery") as box:
+        (sensor,) = box.provider.sensors()
+        argv = ("recovery-key", str(box.provider.store), sensor["sensor_id"])
+        key = box.provider.ask(*argv).strip()
+        try:
+            box.provider.ask(*argv)
+        except DrillError:
+            bench.tell("           the collector has shown the key, and does not a second time")
+        else:
+            raise DrillError("the collector showed the key twice")
+        machine = box.machine
+        offset = partition_offset(bench.tools, machine.disks[0], "var")
+        header = machine.folder / "var.head"
+        # 32 MiB: the LUKS header with its slots and the first data, enough for a try without device mapper.
+        bench.tools.run("dd", f"if={machine.disks[0]}", f"of={header}", "bs=1M", f"skip={offset >> 20}", "count=32")
+        test = ("cryptsetup", "open", "--test-passphrase", "--key-file=-", header)
+        bench.tools.run(*test, stdin=key.encode())
+        bench.tell("           the key opens the disk on another machine, without the TPM")
+        box.boot()
+        again = ("/usr/lib/systemd/systemd-cryptsetup", "attach", "again", "/dev/disk/by-partlabel/var", "none")
+        said = machine.ask(*again, "tpm2-device=auto,headless=true,readonly", code=None, timeout_s=300)
+        if machine.ask("sh", "-c", "test -e /dev/mapper/again; echo $?").strip() == "0":
+            raise DrillError("the TPM opened /var for a program of the running box")
+        bench.tell("           the TPM does not open it for a program of the running box: " + said.strip()[-100:])
+
+
 def forbid(bench: Bench, machine: Machine) -> None:
     """Put an entry into the firmware's dbx, signed by our KEK: the hash of some program that is none of ours.
 

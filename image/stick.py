@@ -49,9 +49,12 @@ def make_enrollment(tools: Tools, keys: Keys, target: Path, *, epoch: int) -> No
         plain = target / f"{name}.esl"
         tools.run("cert-to-efi-sig-list", "-g", OWNER_GUID, keys.certificate(name), plain)
         # sbvarsign's PK is refused by EDK2 2025.02 with a security violation; efitools' is taken.
+        key, in_token = keys.signer(signer)
         tools.run(
             *("sign-efi-sig-list", "-t", at, "-g", VARIABLE_GUIDS[name]),
-            *("-k", keys.private(signer), "-c", keys.certificate(signer), name, plain, target / f"{name}.auth"),
+            *(("-e", "pkcs11") if in_token else ()),
+            *("-k", key, "-c", keys.certificate(signer), name, plain, target / f"{name}.auth"),
+            environment=keys.environment(),
         )
         plain.unlink()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from image.keys import Keys
+from image.keys import POLICY, Keys
 from image.tools import Tools
 
 # /var is opened in this phase and in no later one: a program that runs on the box cannot have the TPM open it again.
@@ -33,15 +33,18 @@ def make_uki(
     Raises:
         StepError: ukify failed.
     """
+    signer, in_token = keys.signer(POLICY)
+    public = keys.certificate(POLICY) if in_token else keys.policy_public
     signed_policy = (
-        *(f"--pcr-private-key={keys.policy_private}", f"--pcr-public-key={keys.policy_public}"),
+        *(("--signing-engine=pkcs11",) if in_token else ()),
+        *(f"--pcr-private-key={signer}", f"--pcr-public-key={public}"),
         *(f"--phases={POLICY_PHASE}", "--pcr-banks=sha256", "--measure"),
     )
     tools.run(
         *("ukify", "build", f"--linux={kernel}", f"--initrd={initrd}", f"--cmdline={command_line}"),
         *(f"--os-release=@{os_release}", f"--uname={kernel_version}", f"--output={target}"),
         *(signed_policy if policy else ()),
-        environment={"SOURCE_DATE_EPOCH": str(epoch)},
+        environment={"SOURCE_DATE_EPOCH": str(epoch), **keys.environment()},
     )
 
 
@@ -51,4 +54,7 @@ def sign(tools: Tools, keys: Keys, source: Path, target: Path) -> None:
     Raises:
         StepError: sbsign failed.
     """
-    tools.run("sbsign", "--key", keys.private("db"), "--cert", keys.certificate("db"), "--output", target, source)
+    signer, in_token = keys.signer("db")
+    engine = ("--engine", "pkcs11") if in_token else ()
+    argv = ("--key", signer, "--cert", keys.certificate("db"), "--output", target, source)
+    tools.run("sbsign", *engine, *argv, environment=keys.environment())

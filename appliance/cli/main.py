@@ -10,11 +10,25 @@ import sys
 from collections.abc import Sequence
 
 from appliance import __version__
-from appliance.cli import boot, config, doctor, enroll, replay, reset, rules, run, setup, spool, status, update
+from appliance.cli import (
+    boot,
+    config,
+    doctor,
+    enroll,
+    escrow,
+    replay,
+    reset,
+    rules,
+    run,
+    setup,
+    spool,
+    status,
+    update,
+)
 from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
-COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, update, boot, config)
+COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, reset, update, boot, escrow, config)
 
 
 def build_parser() -> Parser:

@@ -23,6 +23,7 @@ from appliance.identity import (
 )
 from appliance.wire.codes import SessionCode
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
+from appliance.wire.recovery import KEPT, RECOVERY_PATH, RecoveryKey
 from appliance.wire.session import (
     BATCHES_PATH,
     HEARTBEAT_PATH,
@@ -127,6 +128,21 @@ class Transport:
         answer = self._ask(HEARTBEAT_PATH, {"Content-Type": "application/json"}, heartbeat.to_json())
         try:
             return HeartbeatAnswer.from_json(answer.body) if answer.status == 200 else _refusal(answer)
+        except SessionError as exc:
+            raise self._not_ours(answer, exc) from exc
+
+    def send_recovery_key(self, key: RecoveryKey) -> Refusal | None:
+        """The key of the box's disk; None when the collector keeps it. Repeating it is safe.
+
+        Raises:
+            SessionError: the key has another form; nothing was sent.
+            LinkError, NotEnrolledError and the others: as `send_batch`.
+        """
+        answer = self._ask(RECOVERY_PATH, {"Content-Type": "application/json"}, key.to_json())
+        try:
+            if answer.status == 200 and answer.body == KEPT:
+                return None
+            return _refusal(answer)
         except SessionError as exc:
             raise self._not_ours(answer, exc) from exc
 

@@ -150,6 +150,7 @@ class SessionCode(Enum):
 
     RESIDENCY_INVALID = (40360, 400, "The message about the TPM has another form.", _REPORT)
     TPM_STRUCTURE_INVALID = (40361, 400, "A structure of the TPM has another form.", _REPORT)
+    RECOVERY_KEY_INVALID = (40362, 400, "The recovery key has another form.", _REPORT)
 
     EPOCH_DIFFERS = (40450, 422, "The event's epoch is not the batch's.", _REPORT)
     SEQUENCE_OUTSIDE = (40451, 422, "The event's number is outside the batch's range.", _REPORT)

@@ -20,12 +20,14 @@ from appliance.wire import session
 from appliance.wire.codes import SessionCode
 from appliance.wire.fields import plain
 from appliance.wire.heartbeat import MAX_HEARTBEAT_BYTES, Heartbeat, HeartbeatAnswer
+from appliance.wire.recovery import KEPT, MAX_RECOVERY_BYTES, RECOVERY_PATH, RecoveryKey
 from appliance.wire.session import MAX_BATCH_BYTES, BatchHeader, ConfigAnswer, Refusal, SessionError
 from collector_client.ingest.admission import Admission
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
 from collector_client.ingest.body import check_length, json_answer, read_body
 from collector_client.ingest.desk import Desk, Handler
 from collector_client.ingest.distributor import Distributor
+from collector_client.ingest.escrow import Escrow
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
 from collector_client.ingest.peer import quarantined
 from collector_client.ingest.quota import Quota
@@ -79,6 +81,7 @@ class Endpoint:
     desk: Desk
     timekeeper: Timekeeper
     distributor: Distributor
+    escrow: Escrow
     quotas: Quotas
     parser: Parser
     keeper: Keeper
@@ -110,6 +113,7 @@ class Endpoint:
             session.BATCHES_PATH: ("POST", self._batch),
             session.HEARTBEAT_PATH: ("POST", self._heartbeat),
             session.CONFIG_PATH: ("GET", self._config),
+            RECOVERY_PATH: ("POST", self._recovery_key),
             **self.timekeeper.routes(),
             **self.desk.routes(),
             **self.distributor.routes(),
@@ -195,6 +199,18 @@ class Endpoint:
         await self.distributor.outcomes(sensor.sensor_id, heartbeat.system)
         slow_down_ms = self.quotas.sensor.slow_down_ms(sensor.sensor_id, self.clock.monotonic_s())
         return json_answer(HeartbeatAnswer(self.clock.wall_ns(), slow_down_ms).to_json())
+
+    async def _recovery_key(self, request: web.BaseRequest) -> web.Response:
+        sensor = await self.admission.admit_single(request)
+        check_length(request, MAX_RECOVERY_BYTES)
+        self._throttle(sensor, 1)
+        body = await read_body(request, MAX_RECOVERY_BYTES, self.request_timeout_s)
+        try:
+            key = RecoveryKey.from_json(body)
+        except SessionError as error:
+            raise refuse(SessionCode.RECOVERY_KEY_INVALID, f"{error.what}: {error.came}", error.allowed) from error
+        await self.keeper.call(lambda: self.escrow.keep(sensor.sensor_id, key))
+        return json_answer(KEPT)
 
     async def _config(self, request: web.BaseRequest) -> web.Response:
         self._throttle((await self.admission.admit(request)).sensor, 1)

@@ -29,6 +29,7 @@ from collector_client.ingest.desk import Desk
 from collector_client.ingest.distributor import Distributor
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
+from collector_client.ingest.escrow import Escrow
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
 from collector_client.ingest.peer import Gate
@@ -192,6 +193,7 @@ class Ingest:
                 clock=self._clock,
                 charge=lambda sensor, cost: quotas.charge(sensor, cost, self._clock.monotonic_s()),
             ),
+            escrow=Escrow(directory, writing, self._clock),
             quotas=quotas,
             parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
             keeper=keeper,

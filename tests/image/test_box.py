@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -188,3 +189,28 @@ def test_a_watchdog_that_says_it_reset_the_box_is_heard(tmp_path: Path) -> None:
     assert start_reason.card_reset(tmp_path)
     (tmp_path / "watchdog1" / "bootstatus").write_text("0", encoding="ascii")
     assert not start_reason.card_reset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "processors", "wanted"),
+    [
+        ([40, 41, 42], [0, 1, 2, 3], {40: 3, 41: 2, 42: 1}),
+        ([40, 41, 42], [0, 1], {40: 1, 41: 1, 42: 1}),
+        ([40], [0], {40: 0}),
+        ([], [0, 1], {}),
+    ],
+)
+def test_a_taps_queues_are_spread_and_the_first_processor_is_left_alone(
+    numbers: list[int], processors: list[int], wanted: dict[int, int]
+) -> None:
+    assert capture.places(numbers, processors) == wanted
+
+
+def test_records_of_crashes_are_bounded_and_the_newest_stay(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "dmesg.txt").write_text("x", encoding="ascii")
+        os.utime(tmp_path / str(number), (number, number))
+    start_reason.prune(tmp_path, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4"]
+    start_reason.prune(tmp_path / "absent")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from image.elf import parse
 from image.errors import InputError
 from image.frames import frames
+from image.keys import Keys
 from image.machine import clean
 from image.sbom import bill, parse_status
 
@@ -101,3 +102,18 @@ def test_any_bytes_after_a_header_are_frames_or_a_named_error(tail: bytes) -> No
 )
 def test_a_console_line_loses_what_moves_the_cursor_and_nothing_else(line: bytes, text: str) -> None:
     assert clean(line) == text
+
+
+def test_a_key_in_a_token_is_taken_by_its_uri_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    with pytest.raises(InputError, match=r"PK\.key, KEK\.key, db\.key, pcr\.key"):
+        keys.check()
+    keys.private("db").write_text("PEM", encoding="ascii")
+    assert keys.signer("db") == (str(tmp_path / "db.key"), False)
+    keys.uri("db").write_text("pkcs11:object=db\n", encoding="ascii")
+    assert keys.signer("db") == ("pkcs11:object=db", True)
+    (tmp_path / "pkcs11-module").write_text("/usr/lib/x.so\n", encoding="ascii")
+    assert keys.environment() == {"PKCS11_MODULE_PATH": "/usr/lib/x.so"}
+    keys.uri("pcr").write_text("pkcs11:object=pcr\n", encoding="ascii")
+    with pytest.raises(InputError, match=r"pcr\.crt"):
+        keys.check()
