@@ -5,6 +5,7 @@ browser  needs Debian's Chromium
 data     needs the captures and rules of ../shared/data
 tpm      needs swtpm and tpm2-pytss
 tpm_tls  needs tpm2-openssl >= 1.3.0 besides
+tpm_broker  needs tpm2-abrmd and dbus-daemon
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fakes import broker
 from tests.fakes.swtpm import PROVIDERS, DevelopmentCa, Swtpm, fresh
 
 # No test passes or fails by the speed of the machine it runs on.
@@ -43,6 +45,7 @@ NEEDS = {
         "swtpm and tpm2-pytss (make setup-test)",
         lambda: shutil.which("swtpm_setup") is not None and find_spec("tpm2_pytss") is not None,
     ),
+    "tpm_broker": ("tpm2-abrmd on a D-Bus of its own (make setup-test)", lambda: not broker.lacking()),
     "tpm_tls": ("tpm2-openssl >= 1.3.0 (make setup-test)", lambda: any(path.is_file() for path in PROVIDERS)),
     "data": ("captures and rules in ../shared/data", SHARED_DATA.is_dir),
 }

@@ -6,7 +6,6 @@ Rules of this file: argument handling and printing only; the work is `appliance.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from appliance.cli.options import EXIT_CODES, add_config_option, formatter
 from appliance.clock import SystemClock
 from appliance.config import load_config
 from appliance.doctor import CheckName, Patient, Result, State, examine
-from appliance.identity import KeyFileError
+from appliance.identity import KeyFileError, TpmError
 
 EXAMPLES = """\
 examples:
@@ -29,9 +28,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
         help="find what keeps this sensor from its work",
-        description="Look at link, address, DNS, TCP, proxy, TLS chain, name, clock, token, certificate, quota, rules,"
-        " capture,\ndisk, spool and key, and say of each that fails what to do. Nothing is changed, no secret is sent;"
-        " it may run beside\nthe daemon and before the enrollment. Exit 1 when a check fails.",
+        description="Look at link, address, DNS, TCP, proxy, TLS chain, name, clock, token, key, certificate, quota,"
+        " rules,\ncapture, disk and spool, and say of each that fails what to do. Nothing is changed, no secret is"
+        " sent; it may run beside\nthe daemon and before the enrollment. Exit 1 when a check fails.",
         epilog=EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=formatter,
     )
@@ -44,9 +43,12 @@ def run(args: argparse.Namespace) -> int:
     """Examine and print."""
     patient = Patient(load_config(args.config), SystemClock())
     if patient.folder.certificate_path.exists():
-        # Where TLS cannot use the key, the certificate's check says so.
-        with contextlib.suppress(KeyFileError):
+        try:
             patient.folder.keys.prepare(patient.folder.key_path, patient.state_dir / "run" / "openssl.cnf")
+        except TpmError as error:
+            patient.key_fault = error
+        except KeyFileError:
+            pass  # the certificate's check reads the same file and says the same
     found = examine(patient)
     healthy = all(result.state is not State.FAILED for result in found.values())
     if args.json:

@@ -43,13 +43,13 @@ CHECKS: Mapping[CheckName, tuple[Check, tuple[CheckName, ...]]] = {
     _N.NAME: (name.check, (_N.TLS_CHAIN,)),
     _N.CLOCK: (clock.check, (_N.TCP, _N.PROXY)),
     _N.TOKEN: (token.check, ()),
-    _N.CERTIFICATE: (certificate.check, ()),
+    _N.KEY: (key.check, ()),
+    _N.CERTIFICATE: (certificate.check, (_N.KEY,)),
     _N.QUOTA: (quota.check, (_N.NAME, _N.CERTIFICATE)),
     _N.RULES: (rules.check, ()),
     _N.CAPTURE: (capture.check, ()),
     _N.DISK: (disk.check, ()),
     _N.SPOOL: (spool_check.check, ()),
-    _N.KEY: (key.check, ()),
 }
 
 

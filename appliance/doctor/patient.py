@@ -54,6 +54,8 @@ class Patient:
         self.urls = [CollectorUrl.parse(url) for url in config.collector.urls]
         self.proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
         self.timeout_s = min(float(config.collector.timeout_s), MOST_S)
+        self.key_fault: ApplianceError | None = None
+        """Why the TPM could not be made ready for TLS, where that was tried."""
         self._ca: dict[CollectorUrl, Answer | ApplianceError] = {}
         self._own: dict[CollectorUrl, Answer | ApplianceError] = {}
 

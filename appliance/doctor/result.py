@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class CheckName(Enum):
-    """Every check; append only."""
+    """Every check, in the order of asking; no name is ever used for another one."""
 
     LINK = "link"
     ADDRESS = "address"
@@ -21,13 +21,13 @@ class CheckName(Enum):
     NAME = "name"
     CLOCK = "clock"
     TOKEN = "token"  # noqa: S105 - a name, not a secret
+    KEY = "key"
     CERTIFICATE = "certificate"
     QUOTA = "quota"
     RULES = "rules"
     CAPTURE = "capture"
     DISK = "disk"
     SPOOL = "spool"
-    KEY = "key"
 
 
 class State(Enum):

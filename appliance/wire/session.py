@@ -326,14 +326,19 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ConfigAnswer:
-    """The answer of `GET /v1/config`: the version of the configuration the collector holds, and its clock."""
+    """The answer of `GET /v1/config`: the version of the configuration the collector holds, and its clock.
+
+    `quarantine`: since when and why no batch of this sensor is taken; empty, and absent on the wire, when they are.
+    """
 
     version: int
     clock_ns: int
+    quarantine: str = ""
 
     def to_json(self) -> bytes:
         """The body of the answer."""
-        return dump_object({"version": self.version, "clock": format_clock(self.clock_ns)})
+        more = {"quarantine": self.quarantine} if self.quarantine else {}
+        return dump_object({"version": self.version, "clock": format_clock(self.clock_ns)} | more)
 
     @staticmethod
     def from_json(data: bytes) -> ConfigAnswer:
@@ -343,4 +348,5 @@ class ConfigAnswer:
             SessionError: it does not parse.
         """
         fields = load_object("config", data, MAX_ANSWER_BYTES)
-        return ConfigAnswer(version=fields.integer("version", low=1), clock_ns=_clock(fields))
+        why = fields.text("quarantine") if "quarantine" in fields else ""
+        return ConfigAnswer(version=fields.integer("version", low=1), clock_ns=_clock(fields), quarantine=why)

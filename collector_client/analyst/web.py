@@ -93,6 +93,7 @@ def _groups(request: Request, reader: Reader, renderer: Renderer) -> Response:
         groups=groups,
         cut=len(groups) >= query.MAX_GROUPS,
         chart=picture,
+        assurances=query.assurances(reader, chosen, shown),
         sparks={key: chart.spark(picture, buckets) for key, buckets in trends.items()},
         newest=None if groups else query.time_span(reader, query.AlertFilter())[1],
         sensors=query.sensors(reader),
@@ -152,9 +153,13 @@ def _alert(request: Request, reader: Reader, renderer: Renderer) -> Response:
 
 def _snml(request: Request, reader: Reader, _: Renderer) -> Response:
     detail = query.alert(reader, request.path_params["alert_id"])
-    name = f"alert-{detail.row.alert_id}.xml"
+    # The bytes stay those that came, so what was proved of the key that sent them goes into the name.
+    name = f"alert-{detail.row.alert_id}-{detail.row.assurance}-key.xml"
     # Never shown by the browser as a page of its own: what a sensor sent is not ours to render.
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Vedette-Assurance": detail.row.assurance,
+    }
     return Response(detail.xml, media_type="application/octet-stream", headers=headers)
 
 

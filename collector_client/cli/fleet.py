@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from appliance.wire.enrollment import parse_sensor_id
+from appliance.wire.fields import plain
 from appliance.wire.session import SessionError
 from collector_client.attest import SOFTWARE
 from collector_client.cli.options import (
@@ -103,6 +104,10 @@ def run_sensors(args: argparse.Namespace) -> int:
             for row in rows
         ),
     )
+    for row in rows:
+        if row.state == "quarantined":
+            hint(f"{row.sensor_id} is in quarantine: {plain(row.quarantine_reason)}; when that is cleared up:")
+            hint(f"  vedette-collector release {args.directory} {row.sensor_id} --reason TEXT")
     return 0
 
 

@@ -6,8 +6,9 @@
 
     a newcomer comes when              then
     its address has too many           it is closed at once, before TLS
-    half of all are newcomers          the oldest newcomer gives way: who floods must keep coming, who is honest needs
-    all are taken                      a second; an enrolled sensor never gives way
+    half of all are newcomers          the oldest gives way, of those that have said nothing or of those that have,
+    all are taken                      whichever are more: who floods must keep coming, who is honest needs a second;
+                                       a sensor never gives way
     has had its `NEWCOMER_REQUESTS`    it is closed after the answer
 
 Rules of this file: no sockets, no clock of its own; what closes a connection is handed in with it. A connection that
@@ -67,7 +68,8 @@ class Connections:
         self._idle_s = idle_s
         self._now_s = now_s
         self._open: dict[int, Connection] = {}
-        self._newcomers: OrderedDict[int, Connection] = OrderedDict()
+        self._silent: OrderedDict[int, Connection] = OrderedDict()
+        self._spoken: OrderedDict[int, Connection] = OrderedDict()
         self._of_address: Counter[str] = Counter()
         self._made = 0
 
@@ -82,22 +84,33 @@ class Connections:
         self._rate.take(network, 1, now_s)
         if self._of_address[network] >= self._per_address:
             return f"more than {self._per_address} connections at once without an enrolled sensor"
-        if (len(self._newcomers) >= self._newcomers_limit or len(self._open) >= self._limit) and not self.give_way():
+        newcomers = len(self._silent) + len(self._spoken)
+        if (newcomers >= self._newcomers_limit or len(self._open) >= self._limit) and not self.give_way():
             return f"{len(self._open)} connections of enrolled sensors"
         self._made += 1
         made = Connection(self._made, network, cut, now_s + self._head_s)
-        self._open[made.number] = self._newcomers[made.number] = made
+        self._open[made.number] = self._silent[made.number] = made
         self._of_address[network] += 1
         return made
 
     def give_way(self) -> bool:
-        """Cut the oldest newcomer; false when there is none."""
-        if not self._newcomers:
+        """Cut the newcomer whose turn it is; false when there is none.
+
+        Of the larger crowd, because the smaller one is not the flood: silent doors do not push out who is in its
+        handshake, and doors that stop after a byte do not push out who is about to say its first.
+        """
+        crowd = self._silent if len(self._silent) >= len(self._spoken) else self._spoken
+        oldest = next(iter(crowd.values()), None)
+        if oldest is None:
             return False
-        oldest = next(iter(self._newcomers.values()))
         self.gone(oldest)
         oldest.cut(False)
         return True
+
+    def speaks(self, connection: Connection) -> None:
+        """Its first byte has come."""
+        if self._silent.pop(connection.number, None) is not None:
+            self._spoken[connection.number] = connection
 
     def recognize(self, connection: Connection, sensor_id: str, key_id: str) -> None:
         """An enrolled sensor speaks on it, by that key."""
@@ -149,7 +162,8 @@ class Connections:
 
     def _settle(self, connection: Connection) -> None:
         """It is no newcomer any more."""
-        if self._newcomers.pop(connection.number, None) is None:
+        silent, spoken = self._silent.pop(connection.number, None), self._spoken.pop(connection.number, None)
+        if silent is None and spoken is None:
             return
         self._of_address[connection.network] -= 1
         if self._of_address[connection.network] <= 0:

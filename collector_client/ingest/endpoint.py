@@ -213,8 +213,10 @@ class Endpoint:
         return json_answer(KEPT)
 
     async def _config(self, request: web.BaseRequest) -> web.Response:
-        self._throttle((await self.admission.admit(request)).sensor, 1)
-        return json_answer(ConfigAnswer(CONFIG_VERSION, self.clock.wall_ns()).to_json())
+        sensor = (await self.admission.admit(request)).sensor
+        self._throttle(sensor, 1)
+        why = quarantined(sensor).refusal.came if sensor.quarantined_ns is not None else ""
+        return json_answer(ConfigAnswer(CONFIG_VERSION, self.clock.wall_ns(), plain(why)).to_json())
 
     def _refused(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         # The path is percent-decoded: it may hold line ends and terminal escapes.

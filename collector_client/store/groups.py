@@ -10,12 +10,14 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from collector_client.attest.levels import SOFTWARE, TPM, TPM_UNLISTED
 from collector_client.store.connect import translated
 from collector_client.store.filter import AlertFilter, condition
 from collector_client.store.fleet import tenants
 from collector_client.store.reader import Reader
 
 UNSTATED_PRIORITY = 0
+_STRONGEST_LAST = (SOFTWARE, TPM_UNLISTED, TPM)
 MAX_GROUPS = 1000
 """Most groups of one answer: a sensor may make up as many signatures as it may send alerts."""
 
@@ -135,6 +137,32 @@ def trends(
                 if key in shown:
                     out[key][bucket * bucket_s] += count
     return {key: dict(buckets) for key, buckets in out.items()}
+
+
+def assurances(
+    reader: Reader, chosen: AlertFilter, shown: Set[tuple[str, int, int]]
+) -> dict[tuple[str, int, int], tuple[str, ...]]:
+    """The assurances under which the alerts of each (tenant, gid, sid) of `shown` came, the weakest first.
+
+    Raises:
+        StoreError: a file cannot be read.
+    """
+    where, values = condition(reader.control, chosen)
+    out: dict[tuple[str, int, int], set[str]] = defaultdict(set)
+    with translated("counting alerts"):
+        names = tenants(reader)
+        for _, file in reader.months(chosen.since_ns, chosen.until_ns):
+            for tenant_id, gid, sid, assurance in file.execute(
+                "SELECT DISTINCT alerts.tenant_id, gid, sid, assurance FROM alerts"  # noqa: S608
+                f" JOIN batches USING (batch_id) WHERE {where}",
+                values,
+            ):
+                out[names.get(tenant_id, "?"), gid, sid].add(assurance)
+    return {key: tuple(sorted(out[key], key=_weakness)) for key in shown if key in out}
+
+
+def _weakness(assurance: str) -> tuple[int, str]:
+    return (_STRONGEST_LAST.index(assurance) if assurance in _STRONGEST_LAST else -1, assurance)
 
 
 def time_span(reader: Reader, chosen: AlertFilter) -> tuple[int | None, int | None]:

@@ -1,9 +1,9 @@
 """`make bench-enroll`: a thousand boxes that enroll at once against one collector on this machine; all must succeed.
 
-    python -m tests.bench.enroll_storm [--sensors N] [--at-once M] [--tpm] [--one-address] [--json]
+    python -m tests.bench.enroll_storm [--sensors N] [--at-once M] [--tpm] [--json] [--keep DIR]
 
 Rules of this file: the collector is the real one, `vedette-collector serve` in processes of its own with a fresh store,
-and its configuration is the default but for `--one-address`; the boxes are `storm.py`. CPU seconds and peak size are
+with the configuration that `init` writes; the boxes are `storm.py`. CPU seconds and peak size are
 those of the ingest process. Client and server share the machine, so a rate is a lower bound of what the server can do.
 Exit code 1 when a box did not get in.
 """
@@ -53,7 +53,6 @@ def run(
     at_once: int,
     *,
     tpm: bool = False,
-    one_address: bool = False,
     nofile: int | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def run(
     tell("starting the collector")
     with serve(directory, folder / "collector.log", nofile=nofile) as served:
         host, _, port = served.address.rpartition(":")
-        storm = Storm(host, int(port), pin, folder, one_address)
+        storm = Storm(host, int(port), pin, folder)
         cpu_before_s = served.cpu_s()
         tell(f"enrolling {sensors}, {at_once} at once")
         wall_s = asyncio.run(storm.run(boxes, at_once))
@@ -119,7 +118,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--sensors", type=int, default=1000, metavar="N")
     parser.add_argument("--at-once", type=int, metavar="M", help="boxes under way at once (default: all)")
     parser.add_argument("--tpm", action="store_true", help="keys in TPMs (imitated), with the proof of residency")
-    parser.add_argument("--one-address", action="store_true", help="all from one address")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make the collector there and leave it")
     options = parser.parse_args(argv)
@@ -130,7 +128,6 @@ def main(argv: list[str] | None = None) -> int:
             options.sensors,
             options.at_once or options.sensors,
             tpm=options.tpm,
-            one_address=options.one_address,
             nofile=1024,  # what systemd and most shells give
             tell=lambda line: print(line, file=sys.stderr, flush=True),
         )

@@ -84,7 +84,6 @@ class Storm:
     port: int
     pin: str
     folder: Path
-    one_address: bool = False
     step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failures: Counter[str] = field(default_factory=Counter)
     enrolled: int = 0
@@ -173,14 +172,13 @@ class _Line:
         storm = self._storm
         storm.open_now += 1
         storm.open_most = max(storm.open_most, storm.open_now)
-        source = None if storm.one_address else (self._box.source, 0)
         try:
             self.reader, self.writer = await asyncio.open_connection(
                 storm.host,
                 storm.port,
                 ssl=self._context,
                 server_hostname=storm.host,
-                local_addr=source,
+                local_addr=(self._box.source, 0),
                 ssl_handshake_timeout=CONNECT_TIMEOUT_S,
             )
         except BaseException:

@@ -30,12 +30,17 @@ class TurnedClock:
 
     def __init__(self) -> None:
         self.ahead_ns = 0
+        self._held_s: float | None = None
+
+    def hold(self) -> None:
+        """Let no seconds pass from now on, so that no quota refills while a slow machine works."""
+        self._held_s = time.monotonic()
 
     def wall_ns(self) -> int:
         return time.time_ns() + self.ahead_ns
 
     def monotonic_s(self) -> float:
-        return time.monotonic() + self.ahead_ns / 10**9
+        return (time.monotonic() if self._held_s is None else self._held_s) + self.ahead_ns / 10**9
 
 
 class Collector:

@@ -3,8 +3,10 @@
     python -m tests.conformance.tls [--root DIR]
 
 What an older machine skips, and what could differ there: key exchange with ML-KEM, resumption, a key in a TPM through
-Debian's own tpm2-pytss and tpm2-openssl. Rules of this file: the tests are the tree's own, run by chroot with the
-release's own packages and nothing of ours but the tree; a test that is skipped there counts as failed.
+Debian's own tpm2-pytss (2.3.0), cryptography (43) and tpm2-openssl. Left out: test_tpm_residency.py, whose peer, the
+MakeCredential of tpm2-pytss 2.3.0, fails with AES-256; the image's drills enroll with these versions. Rules of this
+file: the tests are the tree's own, run by chroot with the release's own packages and nothing of ours but the tree; a
+test that is skipped there counts as failed.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ PACKAGES = (
 TESTS = (
     "tests/appliance/identity/test_key_exchange.py",
     "tests/appliance/uplink/test_resumption.py",
+    "tests/appliance/identity/tpm/test_tpm_keys.py",
     "tests/appliance/identity/tpm/test_tpm_tls.py",
 )
 TIMEOUT_S = 600

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_a_stopped_sensor_leaves_nothing_behind(live: tuple[Loop, str]) -> None:
     status = loop.status()
     assert status["spool"]["waiting"] == 0
     assert status["spool"]["accepted"] == found
+
+
+def test_the_box_itself_says_that_its_key_is_a_file(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, capture=f'files = ["{PCAPS / "http-probe.pcap"}"]\nwhen_done = "stay"')
+    loop.prepare()
+    loop.sensor.start()
+    assert loop.status()["sensor"]["assurance"] == "software"
+    words = loop.run([sys.executable, "-m", "appliance", "status", "--config", str(loop.config)])
+    assert [line.split() for line in words.splitlines() if "assurance" in line] == [["assurance", "software"]]
+    loop.close()
+    assert "(assurance: software)" in loop.sensor.said()
 
 
 def test_the_way_is_the_same_for_a_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from appliance.wire.enrollment import EnrollmentToken
 from tests.fakes.collector import FakeCollector, Fault
 from tests.fakes.pki import Authority
 from tests.fakes.residency import ResidencyDesk
-from tests.fakes.swtpm import Swtpm, Tap
+from tests.fakes.swtpm import Swtpm, Tap, fresh
 
 ROOT = Path(__file__).parents[2]
 PCAP = ROOT / "tests" / "traffic" / "pcaps" / "http-probe.pcap"
@@ -108,6 +108,31 @@ def test_a_tpm_that_is_gone_stops_the_daemon_by_name(tpm: Swtpm, collector: Fake
     assert (ran.returncode, collector.store) == (4, {})
     assert "does not answer" in ran.stderr
     assert "[identity] tcti" in ran.stderr
+
+
+def doctor(config: Path) -> dict[str, tuple[str, str]]:
+    """The failed checks of `vedette doctor`: text and advice by name."""
+    argv = [sys.executable, "-m", "appliance", "doctor", "--json", "--config", str(config)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    checks = json.loads(done.stdout)["checks"]
+    failed = {item["check"]: (item["text"], item["advice"]) for item in checks if item["state"] == "failed"}
+    assert done.returncode == bool(failed)
+    return failed
+
+
+def test_the_doctor_names_a_tpm_that_stopped_and_one_that_is_another(
+    tpm: Swtpm, collector: FakeCollector, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, collector, tpm.tcti)
+    assert vedette("enroll", config).returncode == 0
+    assert doctor(config) == {}
+    with fresh(tmp_path / "other", tpm.ca) as other:
+        ((check, (text, advice)),) = doctor(configure(tmp_path, collector, other.tcti)).items()
+    assert (check, "does not know the key" in text, "moved to another box" in advice) == ("key", True, True)
+    configure(tmp_path, collector, tpm.tcti)
+    tpm.cut()
+    ((check, (text, advice)),) = doctor(config).items()
+    assert (check, "does not answer" in text, "[identity] tcti" in advice) == ("key", True, True)
 
 
 def test_another_key_store_than_the_enrolled_one_stops_both(

@@ -35,7 +35,17 @@ from appliance.wire.enrollment import (
 )
 from appliance.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from appliance.wire.residency import TPM_CHALLENGE_PATH, TPM_ENROLL_PATH, ResidencyProof, ResidencyRequest
-from appliance.wire.session import BATCHES_PATH, HEARTBEAT_PATH, BatchHeader, Loss, Receipt, Refusal, SessionError
+from appliance.wire.session import (
+    BATCHES_PATH,
+    CONFIG_PATH,
+    HEARTBEAT_PATH,
+    BatchHeader,
+    ConfigAnswer,
+    Loss,
+    Receipt,
+    Refusal,
+    SessionError,
+)
 from appliance.wire.snml import decode_message
 from tests.fakes.pki import Authority, spki
 
@@ -171,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == CACERTS_PATH:
             self._certificates(self.fake.cacerts)
+        elif self.path == CONFIG_PATH:
+            self._config()
         else:
             self._refuse(refusal(SessionCode.PATH))
 
@@ -255,6 +267,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"Content-Length": str(1 << 40)}, data + b" " * (3 << 20))
             raise ConnectionDropError
         self._answer(200, {"Content-Type": "application/json"}, data)
+
+    def _config(self) -> None:
+        if not self._sensor():
+            self._refuse(refusal(SessionCode.CERTIFICATE_MISSING))
+            return
+        self._answer(200, {"Content-Type": "application/json"}, ConfigAnswer(1, self.fake.clock_ns).to_json())
 
     def _heartbeat(self, body: bytes) -> None:
         if not self._sensor():

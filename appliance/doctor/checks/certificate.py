@@ -10,7 +10,7 @@ from appliance.doctor.result import Result, State, failed, ok
 from appliance.errors import ApplianceError
 from appliance.identity import Answer, CollectorUrl, LinkError
 from appliance.wire.codes import SessionCode
-from appliance.wire.session import Refusal, SessionError
+from appliance.wire.session import ConfigAnswer, Refusal, SessionError
 
 
 def check(patient: Patient) -> Result:
@@ -21,12 +21,16 @@ def check(patient: Patient) -> Result:
     identity.certificate.life.check(patient.clock.wall_ns())
     for url in patient.urls:
         try:
-            refusal = refusal_of(patient.own_answer(url, identity))
+            answer = patient.own_answer(url, identity)
         except LinkError as error:
             if not _answers(patient, url):
                 continue  # which way is cut is told by other checks
             came = f"{url} answers, but not to our certificate: {error}"
             return failed(came, "check the clock; vedette enroll --renew; else enroll with a new token")
+        refusal = refusal_of(answer)
+        if refusal is None and (why := _quarantine(answer)):
+            held = SessionCode.SENSOR_QUARANTINED
+            return failed(f"{url}: {held}: {why}", held.do)
         if refusal is not None and refusal.status != 429:
             code = SessionCode.of(refusal.code)
             return failed(f"{url}: {refusal.code}: {code.doc if code else refusal.came}", refusal.do)
@@ -34,6 +38,14 @@ def check(patient: Patient) -> Result:
     if certificate.life.state(patient.clock.wall_ns()) == "renew":
         return ok(f"{certificate.sensor_id}, renewal is due")
     return ok(f"{certificate.sensor_id}, assurance {certificate.assurance}")
+
+
+def _quarantine(answer: Answer) -> str:
+    """Why our alerts are not taken though our certificate is; empty when they are, or when that cannot be read."""
+    try:
+        return ConfigAnswer.from_json(answer.body).quarantine
+    except SessionError:
+        return ""
 
 
 def _answers(patient: Patient, url: CollectorUrl) -> bool:

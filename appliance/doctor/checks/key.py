@@ -1,7 +1,7 @@
 """Can a key be had where the configuration says, and is that a place it cannot be copied from?
 
-Rules of this file: one function. It asks the TPM before the enrollment; afterwards the certificate's check says whether
-the key can be used.
+Rules of this file: one function. It asks the TPM itself before the enrollment. Afterwards OpenSSL has the only line to
+it, and who made that line has asked before: here is said what was found.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from appliance.doctor.result import Result, State, ok
 
 
 def check(patient: Patient) -> Result:
-    """By the store that is configured; what is not there is an error of its own name."""
+    """By the store that is configured.
+
+    Raises:
+        KeyFileError: there is no such place, or it does not know the key, by the name of the reason.
+    """
+    if patient.key_fault is not None:
+        raise patient.key_fault
     keys, enrolled = patient.folder.keys, patient.folder.certificate_path.exists()
     if not enrolled:
         keys.check_present()

@@ -13,15 +13,13 @@ import pytest
 
 from appliance.cli.main import main
 from appliance.clock import SystemClock
-from appliance.config import Config
-from appliance.config.sections import CaptureSection, CollectorSection, IdentitySection, RulesSection, SensorSection
-from appliance.doctor import CheckName, Patient, Result, State, examine
+from appliance.config.sections import CaptureSection, IdentitySection, SensorSection
+from appliance.doctor import CheckName, Patient, Result, State
 from appliance.doctor.checks import dns
-from appliance.enroll import EnrollmentPlan, enroll
-from appliance.identity import IdentityFolder
 from appliance.spool import Spool
 from collector_client.config import Config as CollectorConfig
 from collector_client.store import Control, sensors
+from tests.appliance.doctor.box import Box
 from tests.appliance.uplink.box import render
 from tests.collector_client.harness import DAY_NS, Collector
 from tests.fakes.collector import FakeCollector
@@ -29,46 +27,7 @@ from tests.fakes.pki import Authority
 from tests.fakes.proxy import FakeProxy
 
 ROOT = Path(__file__).parents[3]
-RULE = 'alert udp any any -> any any (msg:"any datagram"; sid:77; rev:1;)\n'
 N = CheckName
-
-
-class Box:
-    """An enrolled box with one capture file and one rule."""
-
-    def __init__(self, folder: Path, collector: Collector) -> None:
-        self.folder, self.collector = folder, collector
-        self.state = folder / "state"
-        self.state.mkdir(parents=True)
-        (folder / "my.rules").write_text(RULE)
-        (folder / "wire.pcap").write_bytes(b"")
-        self.config = Config(
-            sensor=SensorSection(state_dir=str(self.state)),
-            collector=CollectorSection(urls=(f"https://{collector.address}",), ca_pin=collector.pin, timeout_s=5),
-            identity=IdentitySection(key_store="software"),
-            capture=CaptureSection(files=(str(folder / "wire.pcap"),)),
-            rules=RulesSection(paths=(str(folder / "my.rules"),)),
-        )
-        self.skew_ns = 0
-
-    def enroll(self) -> Box:
-        section = self.config.collector
-        plan = EnrollmentPlan.parse(urls=section.urls, ca_pin=section.ca_pin, token=self.collector.token())
-        enroll(plan, IdentityFolder(self.state / "identity"), self)
-        return self
-
-    def at(self, **changed: object) -> None:
-        """Another [collector] section."""
-        self.config = replace(self.config, collector=replace(self.config.collector, **changed))  # type: ignore[arg-type]
-
-    def wall_ns(self) -> int:
-        return SystemClock().wall_ns() + self.skew_ns
-
-    def monotonic_s(self) -> float:
-        return SystemClock().monotonic_s()
-
-    def doctor(self) -> dict[CheckName, Result]:
-        return examine(Patient(self.config, self))
 
 
 @pytest.fixture
@@ -130,6 +89,18 @@ def revoked(box: Box) -> None:
     control.close()
 
 
+def in_quarantine(box: Box) -> None:
+    control = Control.open(box.collector.directory)
+    with control.transaction() as connection:
+        name = str(box.collector.control("SELECT sensor_id FROM sensors")[0][0])
+        sensors.quarantine(connection, name, "two runs speak in turn", box.wall_ns())
+    control.close()
+
+
+def dead_proxy(box: Box) -> None:
+    box.at(proxy="http://127.0.0.1:1")
+
+
 def lost_key(box: Box) -> None:
     (box.state / "identity" / "key.pem").write_text("rubbish")
 
@@ -174,6 +145,8 @@ ILL: list[tuple[Callable[[Box], None], CheckName, str]] = [
     (dead_port, N.TCP, "Connection refused"),
     (fast_clock, N.CLOCK, "3600 s ahead of"),
     (revoked, N.CERTIFICATE, "SENSOR_REVOKED"),
+    (in_quarantine, N.CERTIFICATE, "two runs speak in turn"),
+    (dead_proxy, N.TCP, "127.0.0.1:1: Connection refused"),
     (lost_key, N.CERTIFICATE, "key.pem"),
     (exposed_key, N.CERTIFICATE, "0644"),
     (no_rules, N.RULES, "my.rules"),
@@ -254,6 +227,29 @@ def test_a_proxy_that_wants_a_password_is_named_and_one_that_works_is_used(box: 
         box.at(proxy=f"http://127.0.0.1:{proxy.port}")
         found = box.doctor()
         assert found[N.PROXY].state is found[N.CERTIFICATE].state is found[N.QUOTA].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [(b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"), (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "proxy")],
+    ids=["cannot reach the collector", "is no proxy"],
+)
+def test_a_proxy_that_does_not_connect_us_is_named(box: Box, answer: bytes, says: str) -> None:
+    with FakeProxy(answer=answer) as proxy:
+        box.at(proxy=f"http://127.0.0.1:{proxy.port}")
+        failed, result = only_failure(box.doctor())
+    assert failed is N.PROXY
+    assert says in result.text
+
+
+def test_a_proxy_that_opens_the_traffic_is_named(box: Box, tmp_path: Path) -> None:
+    opened = Authority("Inspection")
+    with FakeCollector(opened, opened.server(tmp_path)) as inspector, FakeProxy() as proxy:
+        box.at(urls=(inspector.url,), proxy=f"http://127.0.0.1:{proxy.port}")
+        failed, result = only_failure(box.doctor())
+    assert failed is N.TLS_CHAIN
+    assert "pinned CA" in result.text
+    assert "TLS-inspecting proxy" in result.advice
 
 
 def test_a_server_of_another_ca_is_named(box: Box, tmp_path: Path) -> None:

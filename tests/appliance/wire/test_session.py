@@ -81,8 +81,8 @@ def test_the_clock_survives_the_way_to_the_nanosecond(wall_ns: int) -> None:
 
 @given(st.integers(1, 10**6))
 def test_a_config_answer_survives_the_way(version: int) -> None:
-    answer = ConfigAnswer(version, 1)
-    assert ConfigAnswer.from_json(answer.to_json()) == answer
+    for answer in (ConfigAnswer(version, 1), ConfigAnswer(version, 1, "since noon: two boxes")):
+        assert ConfigAnswer.from_json(answer.to_json()) == answer
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.wire.snml import Detail, Encoding, Reference, Sensor
-from collector_client.store import Control, Writer, heartbeats
+from collector_client.store import Control, Writer, heartbeats, sensors
 from tests.collector_client.analyst.visitor import Visitor
 from tests.fakes.clock import FakeClock
 from tests.fakes.events import KINDS, NS, EventSource, Kind, enroll, event, fill, heartbeat
@@ -50,6 +50,7 @@ class Tags(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.badges: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -57,6 +58,8 @@ class Tags(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self.tags and (self.tags[-1][1].get("class") or "").startswith("badge"):
+            self.badges.append(data)
 
 
 PAGES = ("/", "/?range=all", "/group?gid=1&sid=6660001", "/alerts/2026-11-1", "/sensors")
@@ -192,6 +195,31 @@ def test_one_alert_shows_rule_sensor_packet_and_the_exact_bytes(
     assert saved.content.startswith(b"<event>")
     assert saved.headers["content-type"] == "application/octet-stream"
     assert saved.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    ("assurance", "badge"), [("software", "software key"), ("tpm-unlisted", "unlisted TPM key"), ("tpm", "tpm key")]
+)
+def test_every_page_and_what_it_saves_says_where_the_key_lives(tmp_path: Path, assurance: str, badge: str) -> None:
+    store(tmp_path, enroll(tmp_path, "s-one", assurance=assurance), [KINDS[0]])
+    with Visitor(tmp_path, FakeClock(NOW)) as client:
+        for path in ("/?range=all", "/group?gid=1&sid=1000001", "/alerts/2026-11-1", "/sensors"):
+            page = Tags(client.get(path).text)
+            assert badge in page.badges, path
+        saved = client.get("/alerts/2026-11-1/snml")
+    assert saved.headers["Vedette-Assurance"] == assurance
+    assert f'filename="alert-2026-11-1-{assurance}-key.xml"' in saved.headers["Content-Disposition"]
+
+
+def test_the_sensors_page_says_who_is_in_quarantine_why_and_the_way_out(tmp_path: Path, client: Visitor) -> None:
+    control = Control.open(tmp_path)
+    with control.transaction() as connection:
+        sensors.quarantine(connection, "s-one", "two boxes: two runs speak in turn", NOW)
+    control.close()
+    page = Tags(client.get("/sensors").text)
+    assert "quarantined 1" in " ".join(page.text.split())
+    assert "in quarantine: two boxes: two runs speak in turn" in page.text
+    assert "vedette-collector release" in page.text
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.transport + str(kind.sid))

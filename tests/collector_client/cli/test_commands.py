@@ -160,13 +160,27 @@ def test_sensors_show_state_and_assurance(run: Run, collector: Collector, sensor
     assert "software" in table
 
 
+def test_sensors_say_who_is_in_quarantine_why_and_the_way_out(
+    run: Run, collector: Collector, sensor: FakeSensor
+) -> None:
+    assert sensor.send([event(1, text="something else")]).code == "SEQUENCE_FORK"
+    _, table, hints = run("sensors", collector.directory)
+    assert "quarantined" in table
+    assert f"{sensor.sensor_id} is in quarantine: its sequence forked" in hints
+    assert f"vedette-collector release {collector.directory} {sensor.sensor_id}" in hints
+    (row,) = json.loads(run("sensors", collector.directory, "--json")[1])
+    assert (row["state"], row["quarantine_reason"][:19]) == ("quarantined", "its sequence forked")
+
+
 def test_alerts_are_listed_filtered_and_never_read_as_markup(
     run: Run, collector: Collector, sensor: FakeSensor
 ) -> None:
     rows = json.loads(run("alerts", collector.directory, "--json")[1])
     assert [row["seq"] for row in rows] == [3, 1]
     assert {row["assurance"] for row in rows} == {"software"}
-    assert "[red]scan[/red]" in run("alerts", collector.directory)[1]
+    table = run("alerts", collector.directory)[1]
+    assert "[red]scan[/red]" in table
+    assert table.count(" software ") == 2
     for words, count in (
         (("--text", "probe"), 1),
         (("--tenant", "acme"), 2),

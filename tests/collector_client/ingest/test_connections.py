@@ -127,8 +127,36 @@ def test_a_newcomers_connection_wears_out_and_a_sensors_does_not() -> None:
     assert not door.connections.is_worn_out(sensor)
 
 
+def test_attack_silent_doors_push_out_nobody_who_has_said_something() -> None:
+    door = Door(limit=8, per_address=100, per_minute=1000)
+    honest = door.let_in("honest")
+    door.connections.speaks(honest)
+    for number in range(50):
+        door.let_in(f"silent {number}")
+    assert honest.number not in {number for number, _ in door.cut}
+
+
+def test_attack_doors_that_stop_after_a_byte_push_out_nobody_who_is_about_to_speak() -> None:
+    door = Door(limit=8, per_address=100, per_minute=1000)
+    for number in range(4):
+        door.connections.speaks(door.let_in(f"loris {number}"))
+    honest = door.let_in("honest")
+    for number in range(50):
+        door.connections.speaks(door.let_in(f"loris again {number}"))
+    assert honest.number not in {number for number, _ in door.cut}
+    door.connections.speaks(honest)
+    for number in range(4):
+        door.connections.speaks(door.let_in(f"loris at last {number}"))
+    assert (honest.number, False) in door.cut, "when all have spoken, the oldest"
+
+
+def newcomers_of(door: Door) -> dict[int, Connection]:
+    return door.connections._silent | door.connections._spoken
+
+
 deeds = st.lists(
-    st.tuples(st.sampled_from(["enter", "gone", "recognize", "wait", "sweep"]), st.integers(0, 30)), max_size=120
+    st.tuples(st.sampled_from(["enter", "gone", "speak", "recognize", "wait", "sweep"]), st.integers(0, 30)),
+    max_size=120,
 )
 
 
@@ -146,15 +174,17 @@ def test_no_order_of_events_goes_beyond_the_limits_or_leaves_anything_behind(
             door.connections.gone(made[number % len(made)])
         elif deed == "recognize" and made and made[number % len(made)].number in door.connections._open:
             door.connections.recognize(made[number % len(made)], f"s{number}", f"k{number}")
+        elif deed == "speak" and made:
+            door.connections.speaks(made[number % len(made)])
         elif deed == "wait":
             door.now_s += number
         elif deed == "sweep":
             door.connections.sweep()
-        newcomers = door.connections._newcomers
+        newcomers = newcomers_of(door)
         assert len(door.connections) <= limit
         assert len(newcomers) <= max(1, limit // 2)
         assert sum(door.connections._of_address.values()) == len(newcomers)
         assert max(door.connections._of_address.values(), default=0) <= 2
     for connection in made:
         door.connections.gone(connection)
-    assert (len(door.connections), door.connections._newcomers, door.connections._of_address) == (0, {}, {})
+    assert (len(door.connections), newcomers_of(door), door.connections._of_address) == (0, {}, {})

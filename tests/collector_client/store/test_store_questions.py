@@ -44,6 +44,26 @@ def test_groups_merge_the_months_and_count_distinct_hosts_once(reader: Reader) -
     assert (web.first_ts_ns, web.last_ts_ns) == (NOVEMBER + NS, DECEMBER + 8 * NS)
 
 
+def test_a_signature_has_every_assurance_its_alerts_came_with_the_weakest_first(tmp_path: Path) -> None:
+    raised = enroll(tmp_path, "s-raised")
+    others = [enroll(tmp_path, f"s-{level}", assurance=level) for level in ("tpm", "tpm-unlisted")]
+    writer = Writer.open(tmp_path, FakeClock())
+    writer.store_batch(raised.batch([event(KINDS[0], NOVEMBER)], NOVEMBER))
+    control = Control.open(tmp_path)
+    with control.transaction() as connection:
+        connection.execute("UPDATE sensors SET assurance = 'tpm' WHERE sensor_id = 's-raised'")
+    control.close()
+    for sensor in (raised, *others):
+        writer.store_batch(sensor.batch([event(KINDS[0], DECEMBER), event(KINDS[1], DECEMBER)], DECEMBER))
+    writer.close()
+    web, scan = ("acme", 1, KINDS[0].sid), ("acme", 1, KINDS[1].sid)
+    with Reader.open(tmp_path, FakeClock(NOW)) as reader:
+        found = query.assurances(reader, query.AlertFilter(), {web, scan})
+        assert found == {web: ("software", "tpm-unlisted", "tpm"), scan: ("tpm-unlisted", "tpm")}
+        assert query.assurances(reader, query.AlertFilter(since_ns=DECEMBER), {web}) == {web: ("tpm-unlisted", "tpm")}
+        assert query.assurances(reader, query.AlertFilter(sensor_id="s-tpm"), {web}) == {web: ("tpm",)}
+
+
 def test_groups_come_most_urgent_first(reader: Reader) -> None:
     assert [group.priority for group in query.alert_groups(reader, query.AlertFilter())] == [1, 1, 2, 2]
 
