@@ -137,6 +137,10 @@ class BoxDisk:
             path, self.box(), order or Order(), now_ns=5, random=lambda n: b"\x07" * n, on_progress=lambda *_: None
         )
 
+    def tries(self, version: str) -> int | None:
+        """What the boot loader still gives a version."""
+        return next(entry.left for entry in self.box().esp.entries() if entry.version == version)
+
     def boot_loader(self) -> Entry:
         """What the boot loader starts, with one try taken from it."""
         entries = sorted(self.box().esp.entries(), key=lambda e: (not e.exhausted, [int(e.version)]), reverse=True)

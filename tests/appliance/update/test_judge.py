@@ -57,7 +57,7 @@ class Story:
         return self.box.memory.read()
 
     def tries(self, version: str) -> int | None:
-        return next(e.left for e in self.box.box().esp.entries() if e.version == version)
+        return self.box.tries(version)
 
 
 @pytest.fixture

@@ -30,12 +30,6 @@ def come_up(box: BoxDisk, boot_id: str) -> State:
     return boot_is_good(box.box(), seen(box, boot_id)).state
 
 
-def writes_of_an_update(tmp_path: Path, maker: Maker) -> int:
-    box = BoxDisk(tmp_path / "count", maker)
-    box.install(maker.bundle(tmp_path / "b", "2"))
-    return box.writes
-
-
 def test_an_update_without_a_cut_is_started_and_good(tmp_path: Path, maker: Maker) -> None:
     box = BoxDisk(tmp_path / "box", maker)
     come_up(box, "a")
@@ -57,26 +51,37 @@ def test_the_next_update_goes_to_the_other_slot(tmp_path: Path, maker: Maker) ->
     assert {e.version for e in box.box().esp.entries()} == {"3", "4"}
 
 
-def test_a_power_cut_before_any_write_leaves_a_box_that_starts_and_can_be_updated(tmp_path: Path, maker: Maker) -> None:
-    bundle = maker.bundle(tmp_path / "b", "2")
-    writes = writes_of_an_update(tmp_path, maker)
-    assert writes > 10
-    ends = set()
-    for cut in range(writes):
-        box = BoxDisk(tmp_path / f"box{cut}", maker)
+@pytest.mark.parametrize("before", [(), ("2",)], ids=["the spare slot is empty", "it has the version before"])
+def test_a_power_cut_before_any_write_leaves_a_box_that_starts_and_can_be_updated(
+    tmp_path: Path, maker: Maker, before: tuple[str, ...]
+) -> None:
+    bundle = maker.bundle(tmp_path / "b", "3")
+
+    def at_home(name: str) -> BoxDisk:
+        box = BoxDisk(tmp_path / name, maker)
         come_up(box, "a")
+        for version in before:
+            box.install(maker.bundle(tmp_path / "before", version))
+            assert box.start() == version
+            assert come_up(box, version) is State.GOOD
+        box.writes = 0
+        return box
+
+    whole = at_home("whole")
+    old = whole.running
+    whole.install(bundle)
+    assert whole.writes > 10
+    for cut in range(whole.writes):
+        box = at_home(f"box{cut}")
         box.writes_left = cut
         with pytest.raises(PowerCut):
             box.install(bundle)
-        version = box.start()
-        state = come_up(box, "b")
-        ends.add((version, state))
-        if version == "1":
-            assert state is State.IDLE
-            box.install(bundle)
-            assert box.start() == "2"
-            assert come_up(box, "c") is State.GOOD
-    assert ends == {("1", State.IDLE)}
+        assert box.start() == old, f"cut before write {cut}"
+        assert come_up(box, "b") is State.IDLE
+        assert box.tries(old) == 3
+        box.install(bundle)
+        assert box.start() == "3"
+        assert come_up(box, "c") is State.GOOD
 
 
 def test_a_power_cut_after_the_last_write_and_before_the_note_is_a_trial(tmp_path: Path, maker: Maker) -> None:
