@@ -205,7 +205,7 @@ def update_collector(bench: Bench) -> None:
 
 
 def update_broken(bench: Bench) -> None:
-    """A version that is never healthy: three starts, then the old one again; the collector is told the reason.
+    """The collector offers a version that is never healthy: three starts, then the old one again, and the reason told.
 
     Raises:
         DrillError: the box did not come back, or did not say why.
@@ -213,22 +213,24 @@ def update_broken(bench: Bench) -> None:
     old, bad = bench.plan.version, version_of(bench, BAD)
     bundle = bundle_of(bench, BAD)
     with bench.enrolled_box("update-broken") as box:
-        put_on_stick(bench, box, bundle)
-        box.machine.start()
-        healthy_as(bench, box, old, f"version {old} runs, a stick is in")
-        bench.stage(box.machine, "written", r"written (\d+) of \1 MiB")
+        provider, machine = box.provider, box.machine
+        bench.tell("           " + provider.ask("update", "offer", str(provider.store), str(bundle), "--all").strip())
+        machine.start()
+        healthy_as(bench, box, old, f"version {old} runs")
+        bench.stage(machine, "fetched and written", r"written (\d+) of \1 MiB")
         for number in (1, 2, 3):
-            box.machine.forget()
+            machine.forget()
             refused = r"VEDETTE healthy|No bootable option"
             wanted = rf"VEDETTE unhealthy version={bad.replace('.', '[.]')}"
-            bench.stage(box.machine, f"start {number} of {bad}: not healthy", wanted, refused=refused)
-        box.machine.forget()
+            bench.stage(machine, f"start {number} of {bad}: not healthy", wanted, refused=refused)
+        machine.forget()
         healthy_as(bench, box, old, f"version {old} again")
         settled(box)
         expect(box, state="fell back", running=old, version=bad)
-        bench.stage(box.machine, "the same stick is not taken again", r"from which this box fell back")
         reported(box, "fell-back", bad, "broken on purpose")
         box.traffic()
+        expect(box, state="fell back", running=old, version=bad)
+        bench.tell("           and the same offer is not taken again")
 
 
 def update_late(bench: Bench) -> None:
