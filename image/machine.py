@@ -15,7 +15,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,6 +178,19 @@ class Machine:
             DrillError: the machine does not answer.
         """
         return qmp.written_bytes(self.folder / "qmp.sock", "disk0")
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The machine does nothing, and its disks are as a power cut at this moment would leave them.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        qmp.tell(self.folder / "qmp.sock", "stop")
+        try:
+            yield
+        finally:
+            qmp.tell(self.folder / "qmp.sock", "cont")
 
     def forget(self) -> None:
         """What was said until now is of an earlier boot."""

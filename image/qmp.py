@@ -35,6 +35,18 @@ def written_bytes(path: Path, drive: str) -> int:
     raise DrillError(f"the machine has no drive {drive}")
 
 
+def tell(path: Path, command: str) -> None:
+    """Have the machine do something: `stop` (processors stand still, what was written is written), or `cont`.
+
+    Raises:
+        DrillError: it does not.
+    """
+    try:
+        _ask(path, command)
+    except (OSError, ValueError) as error:
+        raise DrillError(f"{command}: the machine does not: {error}") from error
+
+
 def _ask(path: Path, command: str) -> Any:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_TIMEOUT_S)

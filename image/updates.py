@@ -1,18 +1,14 @@
-"""Drills of updates: good ones, bad ones, those that nobody should install, and power that goes while one is written.
+"""Drills of updates: good ones, bad ones, those that nobody should install.
 
 Rules of this file: the versions are drill images of this tree that differ in number and in what is broken on purpose.
 The box does everything by itself, as it would in a rack; its ear is used to look, and to hand it bundles that no
-provider would offer. Power is cut by killing the machine, so what its disk was told is kept: a disk's own cache that
-loses what it had taken is not tried here.
+provider would offer.
 """
 
 from __future__ import annotations
 
 import json
-import random
-import re
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -299,65 +295,6 @@ def update_refused(bench: Bench) -> None:
             bench.reached(machine, f"{name}: {said.splitlines()[0][:110]}")
         expect(box, state="idle", running=bench.plan.version)
         bench.tell(f"           written meanwhile: {(machine.written_bytes() - before) / MIB:.1f} MiB (log and spool)")
-
-
-def update_power(bench: Bench) -> None:
-    """Power goes at random moments while an update is written: the box starts each time, and gets there in the end.
-
-    Raises:
-        DrillError: it did not start, or another version than the two came up.
-    """
-    chance = random.Random(bench.seed)  # noqa: S311  moments, not secrets
-    old, new = bench.plan.version, version_of(bench, NEXT)
-    bundle = bundle_of(bench, NEXT)
-    total = sum(part["size_bytes"] for part in manifest_of(bundle)["parts"])
-    bench.tell(f"           seed {bench.seed}, {bench.count} cuts in {total / MIB:.0f} MiB")
-    with bench.enrolled_box("update-power") as box:
-        put_on_stick(bench, box, bundle)
-        machine = box.machine
-        for cut in range(1, bench.count + 1):
-            machine.start()
-            healthy_as(bench, box, old, f"cut {cut}: version {old} starts")
-            bench.stage(machine, f"cut {cut}: writing", r"written \d+ of \d+ MiB")
-            begin = machine.written_bytes()
-            # Two in three anywhere in the data, the others in the last steps, where names and kernel file are written.
-            share = chance.uniform(0.0, 0.9) if cut % 3 else chance.uniform(0.9, 1.0)
-            until_s = time.monotonic() + bench.timeout_s
-            while machine.written_bytes() - begin < share * total:
-                machine.read_on()
-                if time.monotonic() > until_s or any(re.search(LOADER, line.text) for line in machine.lines[-3:]):
-                    break
-                time.sleep(0.02)
-            if share > 0.9:
-                time.sleep(chance.uniform(0.0, 4.0))
-            done = machine.written_bytes() - begin
-            bench.reached(machine, f"cut {cut}: power gone after {done / MIB:.1f} MiB")
-            machine.stop()
-            box.machine.lines.clear()
-            if staged(bench, box):
-                bench.tell(f"           cut {cut}: it was whole already; the next start is the new version's")
-                break
-        machine.start()
-        bench.stage(machine, "the last start", rf"VEDETTE healthy version=({old}|{new}) ")
-        if not any(f"version={new} " in line.text for line in machine.lines):
-            machine.forget()
-            healthy_as(bench, box, new, f"version {new} in the end")
-        settled(box)
-        box.traffic()
-
-
-def staged(bench: Bench, box: Box) -> bool:
-    """Whether the kernel file of the new version has its name on the ESP of a box that is off."""
-    disk = box.machine.disks[0]
-    offset = esp_offset(bench, disk)
-    listed = bench.tools.run("mdir", "-b", "-i", f"{disk}@@{offset}", "::/EFI/Linux")
-    return f"vedette_{version_of(bench, NEXT)}+3-0.efi\n" in listed.replace("\r", "") + "\n"
-
-
-def esp_offset(bench: Bench, disk: Path) -> int:
-    """Where the ESP begins, in bytes; also when one copy of the partition table is damaged."""
-    table = json.loads(bench.tools.run("sfdisk", "--json", disk))["partitiontable"]
-    return int(table["partitions"][0]["start"]) * int(table.get("sectorsize", 512))
 
 
 def reported(box: Box, kind: str, version: str, *words: str) -> None:

@@ -53,7 +53,7 @@ class Esp:
         Raises:
             DiskFault: it cannot be renamed.
         """
-        self._change(lambda: os.rename(self._folder / old.name, self._folder / new.name))
+        self._move(self._folder / old.name, self._folder / new.name)
 
     def clean(self) -> None:
         """Remove what an update that was cut off has left.
@@ -94,10 +94,20 @@ class Esp:
         Raises:
             DiskFault: it cannot be renamed.
         """
-        self._change(lambda: os.rename(self._unfinished(entry), self._folder / entry.name))
+        self._move(self._unfinished(entry), self._folder / entry.name)
 
     def _unfinished(self, entry: Entry) -> Path:
         return self._folder / f"{entry.name}{UNFINISHED}"
+
+    def _move(self, old: Path, new: Path) -> None:
+        def move() -> None:
+            with old.open("rb") as file:
+                os.rename(old, new)
+                # Linux's vfat gives a renamed file an entry of no length and no place, and fills these in when the
+                # file itself is next written: half a minute later, without this.
+                os.fsync(file.fileno())
+
+        self._change(move)
 
     def _change(self, change: Callable[[], None]) -> None:
         self._on_write()
