@@ -24,6 +24,7 @@ from image.errors import DrillError
 from image.fat import make_fat
 from image.keys import Keys, make_development_keys
 from image.layout import MIB
+from image.standstill import Standstill
 
 STICK_MIB = 320
 BROKEN = "usr/lib/vedette/broken"
@@ -135,12 +136,16 @@ def expect(box: Box, **wanted: object) -> None:
 
 
 def settled(box: Box) -> None:
-    """Wait until the start is judged.
+    """Wait until the start is judged, and see that a power cut then would leave what runs.
 
     Raises:
-        DrillError: it is not.
+        DrillError: it is not, or would not.
     """
-    box.bench.stage(box.machine, "tries put back", r"VEDETTE boot: good")
+    bench, machine = box.bench, box.machine
+    bench.stage(machine, "tries put back", r"VEDETTE boot: good")
+    with machine.standing_still():
+        version = Standstill(bench.tools, bench.keys, machine.disks[0], machine.folder / "standstill").starts()
+    bench.reached(machine, f"a power cut now: {version} would start, whole")
 
 
 @contextmanager
