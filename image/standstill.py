@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +54,7 @@ class Standstill:
         parts = {str(p["uuid"]).lower(): (p["start"] * sector, p["size"] * sector) for p in told["partitions"]}
         esp = f"{self.disk}@@{told['partitions'][0]['start'] * sector}"
         names = self.tools.run("mdir", "-b", "-i", esp, "::/EFI/Linux").split()
-        entries = [(match, name) for name in names if (match := _ENTRY.fullmatch(name.rpartition("/")[2]))]
-        if not entries:
-            raise DrillError(f"{self.disk}: the boot loader finds nothing ({names})")
-        chosen, name = max(entries, key=lambda found: (found[0]["left"] != "0", version_key(found[0]["version"])))
+        version, name = chosen(names)
         kernel, line = self.work / "kernel.efi", self.work / "cmdline"
         self.tools.run("mcopy", "-i", esp, name, kernel)
         self.tools.run("sbverify", "--cert", self.keys.certificate("db"), kernel)
@@ -64,7 +62,7 @@ class Standstill:
         root_hash = _ROOT_HASH.search(line.read_bytes())
         if root_hash is None:
             raise DrillError(f"{name}: no root hash in it")
-        slot = Slot(chosen["version"], root_hash[1].decode("ascii"))
+        slot = Slot(version, root_hash[1].decode("ascii"))
         files = {}
         for kind, uuid in (("root", slot.root_uuid), ("verity", slot.verity_uuid)):
             if str(uuid) not in parts:
@@ -81,3 +79,16 @@ class Standstill:
                 file.write(piece)
                 size -= len(piece)
         return target
+
+
+def chosen(names: Sequence[str]) -> tuple[str, str]:
+    """The version that systemd-boot starts, and the kernel file's path, of those on the ESP.
+
+    Raises:
+        DrillError: there is none.
+    """
+    entries = [(match, name) for name in names if (match := _ENTRY.fullmatch(name.rpartition("/")[2]))]
+    if not entries:
+        raise DrillError(f"the boot loader finds nothing in {list(names)}")
+    found, name = max(entries, key=lambda entry: (entry[0]["left"] != "0", version_key(entry[0]["version"])))
+    return found["version"], name
