@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from image import cuts, faults, lives, measure, swtpm, updates
+from image import faults, lives, measure, swtpm, updates
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -225,7 +225,7 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "update-broken": updates.update_broken,
     "update-late": updates.update_late,
     "update-refused": updates.update_refused,
-    "update-power": cuts.update_power,
+    "update-power": updates.update_power,
     "measure": measure.measure,
     "drills": every,
 }

@@ -8,6 +8,7 @@ provider would offer.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from image.bench import LOADER, Bench, Box
 from image.build import DRILL, build
 from image.bundle import bundle_name, make_bundle, sign_manifest
 from image.cache import fingerprint
+from image.cuts import cut_through, kept_disk, marks
 from image.errors import DrillError
 from image.fat import make_fat
 from image.keys import Keys, make_development_keys
@@ -30,6 +32,7 @@ STICK_MIB = 320
 BROKEN = "usr/lib/vedette/broken"
 LATE_UNIT = "usr/lib/systemd/system/vedette-late.service"
 LATE_MARK = "/var/lib/vedette-late"
+BOOTED_CUTS = 1
 _LATE = f"""\
 [Unit]
 Description=DRILL: crashes the kernel at each start once it was told to
@@ -218,7 +221,9 @@ def update_broken(bench: Bench) -> None:
         bench.tell("           " + provider.ask("update", "offer", str(provider.store), str(bundle), "--all").strip())
         machine.start()
         healthy_as(bench, box, old, f"version {old} runs")
-        bench.stage(machine, "fetched and written", r"written (\d+) of \1 MiB")
+        bench.stage(machine, "fetched, being written", r"written \d+ of \d+ MiB")
+        total = sum(part["size_bytes"] for part in manifest_of(bundle)["parts"])
+        cut_through(bench, machine, total, marks(random.Random(bench.seed), bench.count))
         for number in (1, 2, 3):
             machine.forget()
             refused = r"VEDETTE healthy|No bootable option"
@@ -300,6 +305,49 @@ def update_refused(bench: Bench) -> None:
             bench.reached(machine, f"{name}: {said.splitlines()[0][:110]}")
         expect(box, state="idle", running=bench.plan.version)
         bench.tell(f"           written meanwhile: {(machine.written_bytes() - before) / MIB:.1f} MiB (log and spool)")
+
+
+def update_power(bench: Bench) -> None:
+    """Power goes at random moments while an update is written: what is on the disk then is whole, and starts.
+
+    One box writes one update. At `--count` random moments it is made to stand still, and its disk is looked at as
+    firmware, boot loader and kernel would after a power cut then; one of these disks is started for good, with the
+    same box's TPM, and must get to the new version by itself.
+
+    Raises:
+        DrillError: something that would be started is not whole, or a disk did not get there.
+    """
+    chance = random.Random(bench.seed)
+    old, new = bench.plan.version, version_of(bench, NEXT)
+    bundle = bundle_of(bench, NEXT)
+    total = sum(part["size_bytes"] for part in manifest_of(bundle)["parts"])
+    shares = marks(chance, bench.count)
+    kept = set(chance.sample(range(bench.count), min(BOOTED_CUTS, bench.count)))
+    bench.tell(
+        f"           seed {bench.seed}: {bench.count} cuts in {total / MIB:.0f} MiB, {len(kept)} of them started"
+    )
+    with bench.enrolled_box("update-power") as box:
+        machine = box.machine
+        put_on_stick(bench, box, bundle)
+        machine.start()
+        healthy_as(bench, box, old, f"version {old} runs, a stick is in")
+        if different := cut_through(bench, machine, total, shares, kept=kept) - {old, new}:
+            raise DrillError(f"the cuts would start {different}")
+        machine.forget()
+        healthy_as(bench, box, new, f"and without a cut, version {new} is healthy")
+        settled(box)
+        machine.stop()
+        for number in sorted(kept):
+            kept_disk(machine, number).replace(machine.disks[0])
+            machine.start()
+            first = bench.stage(
+                machine, f"cut {number + 1}, started for good", rf"VEDETTE healthy version=({old}|{new}) "
+            )
+            if f"version={old} " in first:
+                machine.forget()
+                healthy_as(bench, box, new, f"cut {number + 1}: version {new} in the end")
+            settled(box)
+            machine.stop()
 
 
 def reported(box: Box, kind: str, version: str, *words: str) -> None:
