@@ -16,7 +16,7 @@ setup: ## Install what is needed and build the engine (as root: Debian packages 
 	@.ci/setup
 
 .PHONY: setup-test
-setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, the TPM's libraries
+setup-test: setup ## What the tests need besides: Chromium, namespaces' tools, swtpm, SoftHSM, the TPM's libraries
 	@.ci/setup --with-test-packages --with-tpm
 
 .PHONY: demo

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from collector_client.errors import EnvironmentFault, OperatorError
+from collector_client.pki.keys import KeyPlaces
 
 CONFIG_NAME = "collector.toml"
 MAX_CONFIG_BYTES = 64 * 1024
@@ -37,6 +38,18 @@ class CollectorSection:
     sensor_certificate_days: int = _key(30, "Life of a sensor's certificate, in days", 1, 825)
     superseded_key_minutes: int = _key(60, "A key that was renewed still speaks for this long, in minutes", 0, 10_080)
     recovery_days: int = _key(30, "An expired certificate may still renew for this long, in days; 0: never", 0, 3650)
+
+
+@dataclass(frozen=True, slots=True)
+class CaSection:
+    """Where the issuing CA's key is. `vedette-collector ca request` makes the next one there."""
+
+    issuing_key: str = _key("file", "Where `ca request` makes the next issuing key: file, pkcs11 or command")
+    pkcs11_uri: str = _key(
+        "", "The token: pkcs11:token=LABEL?module-path=/PATH.so&pin-source=file:/PATH (or pin-source=env:NAME)"
+    )
+    command: tuple[str, ...] = _key((), "What signs when the key is behind a command: absolute path, arguments")
+    key_timeout_ms: int = _key(10_000, "Longest wait for a token's or a command's signature, in ms", 100, 60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,7 @@ class Config:
     """The whole configuration."""
 
     collector: CollectorSection = CollectorSection()
+    ca: CaSection = CaSection()
     ingest: IngestSection = IngestSection()
     page: PageSection = PageSection()
     quota: QuotaSection = QuotaSection()
@@ -97,6 +111,7 @@ class Config:
 
 SECTIONS: dict[str, type] = {
     "collector": CollectorSection,
+    "ca": CaSection,
     "ingest": IngestSection,
     "page": PageSection,
     "quota": QuotaSection,
@@ -151,6 +166,8 @@ def parse_config(document: Mapping[str, object]) -> Config:
             parse_listen(listen)
         except OperatorError as error:
             raise OperatorError(f"[{name}] listen: {error}", advice=error.advice) from error
+    if config.ca.issuing_key not in ("file", "pkcs11", "command"):
+        raise OperatorError(f"[ca] issuing_key: {config.ca.issuing_key!r} came, file, pkcs11 or command was allowed")
     return config
 
 
@@ -234,3 +251,8 @@ def toml_value(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def key_places(section: CaSection, environment: Mapping[str, str]) -> KeyPlaces:
+    """How keys that are not files are reached; `environment` is where a PIN may be."""
+    return KeyPlaces(section.pkcs11_uri, section.command, section.key_timeout_ms, environment)

@@ -18,9 +18,16 @@ from collector_client.store.connect import CONTROL_NAME
 
 
 def create_collector(
-    directory: Path, names: Sequence[str], listen: str, clock: Clock, *, production: bool = False
-) -> str:  # fmt: skip
-    """Make a collector; in production it takes keys in hardware only.
+    directory: Path,
+    names: Sequence[str],
+    listen: str,
+    clock: Clock,
+    *,
+    production: bool = False,
+    root_dir: Path | None = None,
+) -> str:
+    """Make a collector; in production it takes keys in hardware only; with `root_dir`, the root's key goes there and
+    never into the collector's folder.
 
     Returns:
         The CA pin that sensors need.
@@ -44,7 +51,7 @@ def create_collector(
         raise EnvironmentFault(
             f"{directory}: {error.strerror or error}", advice="name a folder in a place where this account may write"
         ) from error
-    authority = Authority.create(directory / PKI_NAME, names, clock.wall_ns())
+    authority = Authority.create(directory / PKI_NAME, names, clock.wall_ns(), root_dir=root_dir)
     Control.create(directory).close()
     write_config(directory, names=tuple(names), listen=listen, production=production)
     return authority.pin

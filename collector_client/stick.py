@@ -16,9 +16,11 @@ from appliance.wire.setup_file import SETUP_NAME, Setup, SetupFileError, parse_s
 from appliance.wire.setup_render import render_setup
 from collector_client.config import Config, parse_listen
 from collector_client.errors import EnvironmentFault, OperatorError
+from collector_client.pki.files import fault, write
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HTTPS_PORT = 443
+_ADVICE = "is the stick in, writable and not full?"
 
 
 def collector_urls(config: Config, given: Sequence[str]) -> tuple[str, ...]:
@@ -104,26 +106,8 @@ def write_stick(folder: Path, data: bytes) -> Path:
     Raises:
         EnvironmentFault: it cannot be written whole; nothing of it is left.
     """
-    path, fresh = folder / SETUP_NAME, folder / (SETUP_NAME + ".new")
-    try:
-        fresh.unlink(missing_ok=True)
-        try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise _fault(path, error) from error
+    path = folder / SETUP_NAME
+    write(path, data, advice=_ADVICE)
     return path
 
 
@@ -143,4 +127,4 @@ def _bracketed(name: str) -> str:
 
 
 def _fault(path: Path, error: OSError) -> EnvironmentFault:
-    return EnvironmentFault(f"{path}: {error.strerror or error}", advice="is the stick in, writable and not full?")
+    return fault(path, error, _ADVICE)

@@ -148,6 +148,13 @@ class Bench:
             machine.start()
             to_healthy(self, machine)
             to_enrolled(self, machine, provider)
+
+            def escrowed() -> bool:
+                machine.read_on()
+                return any((provider.store / "recovery").glob("*.json"))
+
+            provider.wait("the collector has the recovery key of /var", escrowed, timeout_s=self.timeout_s)
+            self.reached(machine, "the collector has the recovery key of /var")
             machine.order("systemctl", "poweroff")
             machine.wait_end(timeout_s=self.timeout_s)
         finally:
@@ -180,6 +187,15 @@ class Box:
             DrillError: it did not get there.
         """
         self.bench.stage(self.machine, "firmware starts the boot loader", LOADER)
+        return self.ready()
+
+    def ready(self) -> str:
+        """From the boot loader on: wait until it is healthy and watches. What was said before is of another boot.
+
+        Raises:
+            DrillError: it did not get there.
+        """
+        self.machine.forget()
         line = self.bench.stage(self.machine, "healthy", HEALTHY)
         if "state=watching" not in line:
             raise DrillError(f"an enrolled box said: {line}")

@@ -36,7 +36,7 @@ def watchdog(bench: Bench) -> None:
         machine.order("sh", "-c", "sync; echo c > /proc/sysrq-trigger")
         bench.reached(machine, "kernel crashed, and hangs")
         bench.stage(machine, "reset by i6300esb", LOADER, refused=r"VEDETTE unhealthy")
-        box.up()
+        box.ready()
         box.told("why it was started", "start", "box: panic", "watchdog")
         box.traffic()
 
@@ -54,7 +54,7 @@ def crash(bench: Bench) -> None:
         machine.order("sh", "-c", "sync; echo c > /proc/sysrq-trigger")
         bench.reached(machine, "kernel crashed")
         bench.stage(machine, "started again", LOADER, refused=r"VEDETTE unhealthy")
-        box.up()
+        box.ready()
         box.told("why it was started", "start", "box: panic")
 
 
@@ -71,7 +71,7 @@ def first_process(bench: Bench) -> None:
         machine.order("kill", "-SEGV", "1")
         bench.reached(machine, "first process crashed")
         bench.stage(machine, "started again", LOADER, refused=r"VEDETTE unhealthy")
-        box.up()
+        box.ready()
         box.told("that no orderly end was seen", "start", "box: power")
         box.traffic()
 

@@ -4,6 +4,7 @@ root     needs to be root with namespaces, mounts or raw sockets
 browser  needs Debian's Chromium
 data     needs the captures and rules of ../shared/data
 tpm      needs swtpm and tpm2-pytss
+softhsm  needs SoftHSM2 and python-pkcs11
 tpm_tls  needs tpm2-openssl >= 1.3.0 besides
 tpm_broker  needs tpm2-abrmd and dbus-daemon
 """
@@ -47,6 +48,10 @@ NEEDS = {
     ),
     "tpm_broker": ("tpm2-abrmd on a D-Bus of its own (make setup-test)", lambda: not broker.lacking()),
     "tpm_tls": ("tpm2-openssl >= 1.3.0 (make setup-test)", lambda: any(path.is_file() for path in PROVIDERS)),
+    "softhsm": (
+        "SoftHSM2 and python-pkcs11 (make setup-test)",
+        lambda: shutil.which("softhsm2-util") is not None and find_spec("pkcs11") is not None,
+    ),
     "data": ("captures and rules in ../shared/data", SHARED_DATA.is_dir),
 }
 

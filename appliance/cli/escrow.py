@@ -71,9 +71,12 @@ def run(args: argparse.Namespace) -> int:
 def _send(config_path: Path, key: RecoveryKey) -> None:
     config = load_config(config_path)
     section = config.collector
+    folder = identity_folder(config)
+    # With a key in a TPM this starts the process again; nothing was done yet.
+    folder.keys.prepare(folder.key_path, Path(config.sensor.state_dir) / "run" / "openssl.cnf")
     transport = Transport(
         [CollectorUrl.parse(url) for url in section.urls],
-        identity_folder(config).load,
+        folder.load,
         clock=SystemClock(),
         proxy=Proxy.parse(section.proxy) if section.proxy else None,
         timeout_s=section.timeout_s,

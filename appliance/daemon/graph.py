@@ -39,6 +39,7 @@ from appliance.update.here import memory as update_memory
 from appliance.update.source import CollectorSource
 from appliance.update.updater import FetchStatus, Updater
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
+from appliance.wire.codes import SessionCode
 from appliance.wire.heartbeat import Heartbeat, RulesHealth, SystemHealth
 from appliance.wire.snml import Detail, Encoding, Sanitizer, Sensor, encode_message_from_fragments
 
@@ -121,6 +122,7 @@ def build(
             chance=chance,
             on_renewed=uplink.introduce_anew,
             on_state=on_renewal,
+            urged=lambda: uplink.status().reason.startswith(str(SessionCode.AUTHORITY_RETIRED)),
         )
     except BaseException:
         spool.close()

@@ -29,9 +29,10 @@ from appliance.identity import (
     TpmMissingError,
     key_store,
 )
-from appliance.identity.certificates import chain_to, parse_certs_only, parse_pem, pinned_root, to_pem
+from appliance.identity.certificates import parse_certs_only, parse_pem, pinned_root, to_pem
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context, unverified_context
+from appliance.identity.trust import follow
 from appliance.wire.enrollment import CACERTS_PATH, MAX_CERTS_BYTES, decode_base64
 from appliance.wire.session import CONFIG_PATH, MAX_ANSWER_BYTES, SessionError
 
@@ -114,7 +115,7 @@ class Patient:
                 f"{url}: none of the {len(offered)} CAs it offers has the pinned key",
                 advice="compare [collector] ca_pin with what `vedette-collector init` printed: who sits between?",
             )
-        return [root, *(ca for ca in offered if ca != root and chain_to(root, ca, offered) is not None)]
+        return follow([root], offered, self.clock.wall_ns())
 
     def handshake(self, url: CollectorUrl, *, name: bool) -> None:
         """TLS with the collector under the trusted CA, with or without looking at its name.

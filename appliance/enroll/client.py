@@ -27,9 +27,10 @@ from appliance.identity import (
     SensorCertificate,
     Signer,
 )
-from appliance.identity.certificates import chain_to, parse_pem, pinned_root
+from appliance.identity.certificates import parse_pem
 from appliance.identity.folder import read_small
 from appliance.identity.tls import check_dates, enrollment_context, unverified_context
+from appliance.identity.trust import leads_to
 from appliance.wire.enrollment import EnrollmentToken, parse_pin
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import SessionError
@@ -90,14 +91,17 @@ def standing(folder: IdentityFolder, pin: str, clock: Clock) -> SensorCertificat
         return None
     try:
         identity = folder.load()
-        root = pinned_root(parse_pem(str(folder.ca_path), read_small(folder.ca_path)), pin)
+        trusted = parse_pem(str(folder.ca_path), read_small(folder.ca_path))
         chain = parse_pem(str(folder.certificate_path), read_small(folder.certificate_path))
         # One of tomorrow stands: the collector made it today, so it is our clock that is behind.
         if identity.certificate.life.state(clock.wall_ns()) == "expired":
             return None
+        ours = folder.goes_back_to(pin)
     except (OperatorError, CertificateInvalidError):
         return None
-    if root is None or chain_to(root, chain[0], chain[1:]) is None:
+    # A renewal that was broken off may have got as far as a new root: it is gone on with, by the pair in force.
+    renewing = folder.at(folder.pairs.following()).key_path.exists()
+    if not ours or (not renewing and leads_to(trusted, chain[0], chain[1:]) is None):
         return None
     return identity.certificate
 
@@ -151,7 +155,8 @@ def _enroll_at(
     while True:
         needs = exchange.needs()
         if isinstance(needs, Issued):
-            folder.write(ca_pem=needs.ca_pem, certificate_pem=needs.certificate_pem)
+            folder.pairs.drop(folder.pairs.following())  # of a renewal before: what is written now is another identity
+            folder.write(ca_pem=needs.ca_pem, certificate_pem=needs.certificate_pem, pin=plan.pin)
             on_step(f"{url}: the certificate came")
             return Enrolled(needs.certificate, str(url), already=False)
         on_step(f"{url}: {_DOING[exchange.step]}")

@@ -13,6 +13,12 @@ class WrongPinError(PeerError):
     """No CA that the server offers has the pinned key: this is another collector, or somebody in between."""
 
 
+class RootUnknownError(PeerError):
+    """The collector has other roots than ours, and none of ours vouches for one: a roll-over without its link, or the
+    collector was set up anew.
+    """
+
+
 class TokenUnknownError(OperatorError):
     """The collector has no such token."""
 

@@ -11,7 +11,8 @@ from cryptography import x509
 from appliance.enroll.errors import WrongPinError
 from appliance.enroll.steps import Ask, Step, Steps
 from appliance.identity import Answer
-from appliance.identity.certificates import chain_to, pinned_root, to_pem
+from appliance.identity.certificates import pinned_root, to_pem
+from appliance.identity.trust import follow
 from appliance.wire.enrollment import (
     CACERTS_PATH,
     CSR_MEDIA_TYPE,
@@ -39,7 +40,7 @@ class Exchange(Steps):
         residency: ResidencyRequest | None = None,
     ) -> None:
         """`where` is the collector in errors; `residency` comes with a key in a TPM and only then."""
-        super().__init__(where, Step.CA, spki=spki, residency=residency)
+        super().__init__(where, spki=spki, residency=residency)
         self._pin = pin
         self._token = token
         self._csr_der = csr_der
@@ -65,7 +66,7 @@ class Exchange(Steps):
     def take(self, answer: Answer, now_ns: int) -> None:
         """See `Steps.take`."""
         if self.step is Step.CA:
-            self._take_authorities(self.certificates(answer))
+            self._take_authorities(self.certificates(answer), now_ns)
         else:
             self._issued = self.issued(answer, self._trusted, now_ns)
 
@@ -73,13 +74,12 @@ class Exchange(Steps):
         headers = {"Content-Type": media_type, "Authorization": self._token.authorization()}
         return Ask("POST", path, headers, body, verified=True)
 
-    def _take_authorities(self, authorities: list[x509.Certificate]) -> None:
+    def _take_authorities(self, authorities: list[x509.Certificate], now_ns: int) -> None:
         root = pinned_root(authorities, self._pin)
         if root is None:
             raise WrongPinError(
                 f"{self._where}: none of the {len(authorities)} CAs it offers has the pinned key {self._pin[:16]}…",
                 advice="compare [collector] ca_pin with what `vedette-collector init` printed: is somebody between?",
             )
-        # Only what hangs below the pinned root is kept; whatever else came is forgotten.
-        below = [ca for ca in authorities if ca != root and chain_to(root, ca, authorities) is not None]
-        self._trusted = [root, *below]
+        # Only the pinned root, one that it vouches for, and what is below is kept; whatever else came is forgotten.
+        self._trusted = follow([root], authorities, now_ns)

@@ -2,14 +2,16 @@
 
     on disk                                              next step
     SETTLED   one pair                                   make the next pair's key
-    KEY_MADE  one pair, the next one's key               ask (again) with that key: its answer may have been lost
+    KEY_MADE  one pair, the next one's key               ask (again) with that key: its answer may have been lost;
+                                                         the collector's CAs are put on disk before the certificate
     ISSUED    one pair, the next pair whole              switch: the next pair is in force
     SWITCHED  the pair in force and the one before       use it: the collector supersedes the old key; remove the old
 
 Rules of this file: the step to take is read from the disk, so a renewal that died anywhere goes on where it was, and
 at every moment the pair in force is whole. `NEXT` is every step there is. The old pair is removed only after the
-collector took the new one; a new pair that the collector does not know is dropped for the old one. Of a key in a TPM
-the pair holds a blob, and the TPM keeps nothing, so what is dropped leaves nothing behind there.
+collector took the new one, or knows it and has retired its CA since, which brings one renewal more; a new pair that
+the collector does not know is dropped for the old one. Of a key in a TPM the pair holds a blob, and the TPM keeps
+nothing, so what is dropped leaves nothing behind there.
 """
 
 from __future__ import annotations
@@ -121,6 +123,7 @@ def renew(
         NotEnrolledError, KeyFileError, CertificateInvalidError: there is nothing to renew from, or no room to.
         TpmKeyLostError: the TPM does not know the present key any more (it was cleared): enroll with a new token.
         EnrollmentRefusedError, IssuedWrongError: the collector said no, or issued something that is not ours.
+        RootUnknownError: the collector has another root, and ours does not vouch for it.
         LinkError: the connection failed, by name.
     """
     with folder.pairs.changing():
@@ -130,7 +133,7 @@ def renew(
         while True:
             renewal.do(stage)
             stage = NEXT[stage]
-            if stage is Stage.SETTLED:
+            if stage is Stage.SETTLED and not renewal.once_more:
                 return folder.load().certificate
 
 
@@ -139,6 +142,8 @@ class Renewal:
 
     def __init__(self, plan: RenewalPlan, folder: IdentityFolder, clock: Clock, on_step: Callable[[str], None]) -> None:
         self._plan, self._folder, self._clock, self._on_step = plan, folder, clock, on_step
+        self.once_more = False
+        """Whether the pair in force, taken from a renewal that was broken off, is of a CA that is retired by now."""
         self._steps: dict[Stage, Callable[[], None]] = {
             Stage.SETTLED: self._make_key,
             Stage.KEY_MADE: self._ask,
@@ -170,7 +175,12 @@ class Renewal:
     def _ask(self) -> None:
         following = self._following
         signer = following.keys.load_or_create(following.key_path)
-        following.write_certificate(self._reissued(self._folder.load(), signer).certificate_pem)
+        identity = self._folder.load()
+        issued = self._reissued(identity, signer)
+        if issued.ca_pem != read_small(identity.ca_path):
+            self._folder.write_ca(issued.ca_pem)
+            self._on_step("the collector's CAs have changed; the new ones are on disk")
+        following.write_certificate(issued.certificate_pem)
         self._on_step("its certificate is on disk")
 
     def _switch(self) -> None:
@@ -184,6 +194,12 @@ class Renewal:
         except (EnrollmentRefusedError, ClientRefusedError) as exc:
             earlier = folder.pairs.earlier()
             code = exc.code if isinstance(exc, EnrollmentRefusedError) else SessionCode.CERTIFICATE_FOREIGN
+            if code is SessionCode.AUTHORITY_RETIRED and not self.once_more:
+                # It says so only of a key that it has on record, so that the old one is needed no more.
+                folder.pairs.drop_earlier()
+                self._on_step(f"the collector knows the new key, but: {exc}")
+                self.once_more = True
+                return
             if earlier is not None and code in _UNKNOWN_TO_IT:
                 refused = identity.certificate_path.parent
                 folder.pairs.switch(earlier)
@@ -193,6 +209,7 @@ class Renewal:
         self._on_step("the collector has taken the new certificate")
         folder.pairs.drop_earlier()
         self._on_step("the old key is removed")
+        self.once_more = False
 
     def _get_config(self, url: CollectorUrl, identity: Identity) -> None:
         plan = self._plan
@@ -222,7 +239,8 @@ class Renewal:
         """The next key's certificate.
 
         Raises:
-            IssuedWrongError: what came is not for this key, under this CA, in this sensor's name, and in date.
+            RootUnknownError: the collector's roots are others than ours, and none of ours vouches for them.
+            IssuedWrongError: what came is not for this key, under these CAs, in this sensor's name, and in date.
         """
         present = parse_pem(str(identity.certificate_path), read_small(identity.certificate_path))[0]
         request_der = renewal_request(signer, present)
@@ -237,17 +255,23 @@ class Renewal:
         request_der: bytes,
         residency: ResidencyRequest | None,
     ) -> Issued:
+        present_ca = read_small(identity.ca_path)
         exchange = Reissue(
             str(url),
             sensor_id=identity.certificate.sensor_id,
-            trusted=parse_pem(str(identity.ca_path), read_small(identity.ca_path)),
+            trusted=parse_pem(str(identity.ca_path), present_ca),
             spki=signer.spki_der(),
             csr_der=request_der,
             residency=residency,
         )
+        self._send(url, exchange, enrollment_context(present_ca))
         if identity.certificate.life.state(self._clock.wall_ns()) != "expired":
             try:
                 return self._run(url, exchange, signer, identity.context)
+            except EnrollmentRefusedError as exc:
+                if exc.code is not SessionCode.AUTHORITY_RETIRED:
+                    raise
+                self._on_step(str(exc))
             except (ClientRefusedError, ConnectionLostError) as exc:
                 # By the collector's clock it may have ended, of which TLS 1.3 tells a client late or by a cut alone
                 # (RFC 8446 section 4.4.2.4); the answer to a recovery says the true reason.
@@ -260,7 +284,7 @@ class Renewal:
         )
         proof = identity.signer.sign_digest(hashlib.sha256(asked.statement()).digest())
         exchange.recover(replace(asked, proof_der=proof))
-        return self._run(url, exchange, signer, lambda: enrollment_context(read_small(identity.ca_path)))
+        return self._run(url, exchange, signer, lambda: enrollment_context(present_ca))
 
     def _run(
         self, url: CollectorUrl, exchange: Reissue, signer: Signer, context: Callable[[], ssl.SSLContext]
@@ -278,5 +302,9 @@ class Renewal:
             if exchange.step is Step.CHALLENGE:
                 self._on_step(f"{url}: asking for a challenge to the TPM")
             # A context of its own each time: with a key in a TPM it takes one of three slots there as long as it lives.
-            answer = send(url, context(), needs, timeout_s=self._plan.timeout_s, proxy=self._plan.proxy)
-            exchange.answered(answer, self._clock.wall_ns())
+            self._send(url, exchange, context())
+
+    def _send(self, url: CollectorUrl, exchange: Reissue, context: ssl.SSLContext) -> None:
+        """Send the request that is next, and take its answer."""
+        answer = send(url, context, exchange.asks(), timeout_s=self._plan.timeout_s, proxy=self._plan.proxy)
+        exchange.answered(answer, self._clock.wall_ns())

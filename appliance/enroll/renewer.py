@@ -31,14 +31,17 @@ class Renewer:
         on_renewed: Callable[[], None] = lambda: None,
         on_state: Callable[[RenewalStatus], None] = lambda _: None,
         on_step: Callable[[str], None] = lambda _: None,
+        urged: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_renewed` hears that another pair is in force, whoever put it there.
+        """`on_renewed` hears that another pair is in force, whoever put it there; `urged` says whether the collector
+        wants the certificate renewed before its time.
 
         Raises:
             ApplianceError: there is no identity to renew.
         """
         self._plan, self._folder, self._clock, self._chance = plan, folder, clock, chance
         self._on_renewed, self._on_state, self._on_step = on_renewed, on_state, on_step
+        self._urged = urged
         self._pair = folder.pairs.current()
         self._schedule = Schedule(
             folder.load().certificate.life,
@@ -64,6 +67,8 @@ class Renewer:
         """Renew if it is time; how many seconds there is nothing to do then."""
         before = self._schedule.status.state
         self._notice()
+        if self._urged():
+            self._schedule.urge(self._clock.monotonic_s())
         wait_s = self._schedule.next(self._clock.wall_ns(), self._clock.monotonic_s())
         if wait_s == 0:
             self._try(beat)

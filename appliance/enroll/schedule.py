@@ -1,6 +1,6 @@
 """When a certificate is renewed: a state machine over its life and over what came of the last try. No I/O.
 
-    good ──two thirds of its life, and a little──► due ──begin──► renewing ──renewed──► good
+    good ──two thirds of its life and a little, or urged──► due ──begin──► renewing ──renewed──► good
       any of good, due, failed-retry ──its life is over──► expired ──begin──► renewing ──failed──► failed-retry
       failed-retry ──the wait is over──► begin
 
@@ -20,6 +20,8 @@ JITTER = 0.1
 """The part of a life over which moments are spread, after two thirds of it: a tenth leaves a fifth for retries."""
 RETRY_LEAST_S = 60.0
 RETRY_MOST_S = 3600.0
+URGE_AGAIN_S = 3600.0
+"""A refusal that was heard before the last renewal, or that renewing does not mend, must not bring the next one."""
 LOOK_S = 60.0
 """A wait for the wall clock is no longer, because that clock may be set meanwhile."""
 
@@ -38,6 +40,7 @@ class RenewalEvent(Enum):
     """What can happen."""
 
     TIME_DUE = "the moment has come"
+    URGED = "the collector wants it"
     TIME_OVER = "the certificate's life is over"
     BEGIN = "a try begins"
     RENEWED = "a new certificate is in force"
@@ -47,6 +50,7 @@ class RenewalEvent(Enum):
 _S, _E = RenewalState, RenewalEvent
 TABLE: dict[tuple[RenewalState, RenewalEvent], RenewalState] = {
     (_S.GOOD, _E.TIME_DUE): _S.DUE,
+    (_S.GOOD, _E.URGED): _S.DUE,
     (_S.GOOD, _E.TIME_OVER): _S.EXPIRED,
     (_S.DUE, _E.TIME_OVER): _S.EXPIRED,
     (_S.FAILED_RETRY, _E.TIME_OVER): _S.EXPIRED,
@@ -81,6 +85,7 @@ class Schedule:
     def __init__(self, life: Life, *, now_s: float, chance: float, unfinished: bool = False) -> None:
         """`unfinished`: a renewal was broken off, so the first thing to do is to go on with it."""
         self._not_before_s = now_s
+        self._urge_from_s = now_s
         due_ns = life.not_before_ns if unfinished else due_at_ns(life, chance)
         self.status = RenewalStatus(RenewalState.GOOD, life.not_after_ns, due_ns)
 
@@ -94,6 +99,11 @@ class Schedule:
             return min(LOOK_S, max(1.0, (self.status.due_ns - now_ns) / 1e9))
         return min(LOOK_S, max(0.0, self._not_before_s - now_s))
 
+    def urge(self, now_s: float) -> None:
+        """The collector wants the certificate renewed though its time has not come: its CA is retired."""
+        if self.status.state is RenewalState.GOOD and now_s >= self._urge_from_s:
+            self._enter(RenewalEvent.URGED)
+
     def begin(self) -> None:
         """A try begins."""
         self._enter(RenewalEvent.BEGIN)
@@ -102,6 +112,7 @@ class Schedule:
         """A certificate of that life is in force, by our try or by another process's."""
         self._enter(RenewalEvent.RENEWED)
         self._not_before_s = now_s
+        self._urge_from_s = now_s + URGE_AGAIN_S
         self.status = RenewalStatus(self.status.state, life.not_after_ns, due_at_ns(life, chance))
 
     def failed(self, reason: str, advice: str, *, now_s: float, chance: float, least_s: float = 0.0) -> None:

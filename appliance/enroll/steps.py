@@ -1,15 +1,15 @@
 """The steps from a request to a certificate, shared by enrollment (`exchange.py`) and renewal (`reissue.py`): no I/O.
 
                      key in a file          key in a TPM
-    CA               the CAs, unverified    the same
+    CA               the CAs                the same
     CHALLENGE                               ResidencyRequest -> ResidencyChallenge
     PROOF                                   the TPM answers the challenge
     CERTIFICATE      the request            ResidencyProof -> certificates
     ISSUED           what to write          the same
 
-Rules of this file: everything that changes the step is in `NEXT` and `BACK`; a renewal has the CA on disk and begins
-behind CA. What is asked at which path is the subclasses'. No step is kept over a restart: the key is on disk before the
-first one, and a collector gives the same key its certificate again, so after a power cut one begins again.
+Rules of this file: everything that changes the step is in `NEXT` and `BACK`. What is asked at which path, and which
+CAs are believed, is the subclasses'. No step is kept over a restart: the key is on disk before the first one, and a
+collector gives the same key its certificate again, so after a power cut one begins again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from appliance.enroll.errors import EnrollmentRefusedError, IssuedWrongError
 from appliance.enroll.refused import refused
 from appliance.errors import ApplianceError
 from appliance.identity import Answer, CertificateInvalidError, SensorCertificate
-from appliance.identity.certificates import chain_to, parse_certs_only, sensor_certificate, spki_der, to_pem
+from appliance.identity.certificates import parse_certs_only, sensor_certificate, spki_der, to_pem
+from appliance.identity.trust import leads_to
 from appliance.wire.enrollment import MAX_CERTS_BYTES, decode_base64
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 from appliance.wire.session import Refusal, SessionError
@@ -87,9 +88,9 @@ class Steps(ABC):
     unknown_advice = ""
     """Advice when the collector has no path for a key in a TPM."""
 
-    def __init__(self, where: str, first: Step, *, spki: bytes, residency: ResidencyRequest | None) -> None:
+    def __init__(self, where: str, *, spki: bytes, residency: ResidencyRequest | None) -> None:
         """`where` is the collector in errors; `spki` is the key's that a certificate is asked for."""
-        self.step = first
+        self.step = Step.CA
         self._where = where
         self._spki = spki
         self._residency = residency
@@ -119,6 +120,7 @@ class Steps(ABC):
 
         Raises:
             WrongPinError: the server's CA is not the pinned one.
+            RootUnknownError: none of the server's roots is ours, and none of ours vouches for one.
             TokenUnknownError, TokenUsedError, TokenExpiredError, EnrollmentRefusedError: the collector said no.
             IssuedWrongError: what came is not what was asked for.
         """
@@ -152,7 +154,7 @@ class Steps(ABC):
             raise IssuedWrongError(str(exc), advice="is this a collector? check [collector] urls") from exc
 
     def issued(self, answer: Answer, trusted: Sequence[x509.Certificate], now_ns: int) -> Issued:
-        """The certificate that an answer brings, under the first of the trusted CAs, and in date.
+        """The certificate that an answer brings, under one of the trusted roots, and in date.
 
         Raises:
             IssuedWrongError: it is not for our key, not under our CA, or not in date.
@@ -161,9 +163,9 @@ class Steps(ABC):
         leaf = next((certificate for certificate in came if spki_der(certificate) == self._spki), None)
         if leaf is None:
             raise self._wrong("the certificate that came is for another key")
-        chain = chain_to(trusted[0], leaf, [*came, *trusted])
+        chain = leads_to(trusted, leaf, [*came, *trusted])
         if chain is None:
-            raise self._wrong("the certificate that came does not lead to the pinned CA")
+            raise self._wrong("the certificate that came does not lead to a trusted CA")
         try:
             certificate = sensor_certificate(leaf)
             certificate.life.check(now_ns)

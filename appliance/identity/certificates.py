@@ -25,6 +25,14 @@ MAX_CERTIFICATES = 8
 _AGAIN = "enroll again with a new token: vedette enroll"
 _RENEW = "vedette enroll --renew; if the collector takes it no more, enroll with a new token"
 
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 LifeState = Literal["not yet valid", "valid", "renew", "expired"]
 
 
@@ -84,7 +92,7 @@ def parse_pem(what: str, data: bytes) -> list[x509.Certificate]:
     """
     try:
         found = x509.load_pem_x509_certificates(data)
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except _UNREADABLE as exc:
         raise CertificateInvalidError(f"{what}: no certificates in PEM", advice=_AGAIN) from exc
     return _few(what, found)
 
@@ -97,7 +105,7 @@ def parse_certs_only(what: str, der: bytes) -> list[x509.Certificate]:
     """
     try:
         found = pkcs7.load_der_pkcs7_certificates(der)
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except _UNREADABLE as exc:
         raise CertificateInvalidError(f"{what}: not PKCS#7 with certificates", advice="is this a collector?") from exc
     return _few(what, found)
 
@@ -105,6 +113,13 @@ def parse_certs_only(what: str, der: bytes) -> list[x509.Certificate]:
 def _few(what: str, found: list[x509.Certificate]) -> list[x509.Certificate]:
     if not 1 <= len(found) <= MAX_CERTIFICATES:
         raise CertificateInvalidError(f"{what}: {len(found)} certificates came, 1 to {MAX_CERTIFICATES} were allowed")
+    try:
+        for one in found:
+            # The library reads these when they are asked for: what does not read is refused here, not somewhere later.
+            _ = one.subject, one.issuer, one.not_valid_before_utc, one.not_valid_after_utc, one.extensions
+            one.public_key()
+    except _UNREADABLE as exc:
+        raise CertificateInvalidError(f"{what}: a certificate does not read ({exc})", advice=_AGAIN) from exc
     return found
 
 
@@ -128,7 +143,7 @@ def spki_der(certificate: x509.Certificate) -> bytes:
 def pinned_root(certificates: Sequence[x509.Certificate], pin: str) -> x509.Certificate | None:
     """The certificate that has the pinned key, if it is a CA that signed itself."""
     for certificate in certificates:
-        if ca_pin(spki_der(certificate)) == pin and _is_ca(certificate) and _issued(certificate, certificate):
+        if ca_pin(spki_der(certificate)) == pin and is_ca(certificate) and issued(certificate, certificate):
             return certificate
     return None
 
@@ -141,12 +156,12 @@ def chain_to(
     Signatures, names and the CA flag are checked here; dates are left to TLS, which asks at every connection.
     """
     chain = [leaf]
-    while not _issued(chain[-1], root):
-        above = [ca for ca in between if ca not in chain and _is_ca(ca) and _issued(chain[-1], ca)]
+    while not issued(chain[-1], root):
+        above = [ca for ca in between if ca not in chain and is_ca(ca) and issued(chain[-1], ca)]
         if not above:
             return None
         chain.append(above[0])
-    return chain if _is_ca(root) else None
+    return chain if is_ca(root) else None
 
 
 def sensor_certificate(certificate: x509.Certificate) -> SensorCertificate:
@@ -179,14 +194,16 @@ def life_of(certificate: x509.Certificate) -> Life:
     return Life(_ns(certificate.not_valid_before_utc), _ns(certificate.not_valid_after_utc))
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether it says that it is a CA."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (ValueError, x509.ExtensionNotFound):
         return False
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether names and signature fit."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):

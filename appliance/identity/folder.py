@@ -1,4 +1,5 @@
-"""The identity folder: `ca.pem`, the pair of `key.pem` and `cert.pem` in force, and what they say together.
+"""The identity folder: `ca.pem` with the pin that it goes back to (`ca.pin`), the pair of `key.pem` and `cert.pem` in
+force, and what they say together.
 
 Rules of this file: files are put in place whole (temporary file, fsync, rename). `cert.pem` is written last: once it is
 there, the sensor is enrolled. Which pair is in force is `pairs.py`'s.
@@ -11,12 +12,13 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.identity.certificates import SensorCertificate, parse_pem, sensor_certificate, spki_der
+from appliance.identity.certificates import SensorCertificate, parse_pem, pinned_root, sensor_certificate, spki_der
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
 from appliance.identity.keystore import KeyStore, SoftKeyStore
 from appliance.identity.pairs import Pairs
 from appliance.identity.signer import Signer
 from appliance.identity.tls import client_context
+from appliance.wire.enrollment import ca_pin
 
 MAX_PEM_BYTES = 64 * 1024
 
@@ -47,6 +49,7 @@ class IdentityFolder:
         self.keys = keys or SoftKeyStore()
         self.pairs = Pairs(path)
         self.ca_path = path / "ca.pem"
+        self._pin_path = path / "ca.pin"
         self._path = path
         self._pair = pair
 
@@ -88,14 +91,41 @@ class IdentityFolder:
             )
         return Identity(signer, sensor_certificate(leaf), self.certificate_path, self.ca_path)
 
-    def write(self, *, ca_pem: bytes, certificate_pem: bytes) -> None:
-        """Become enrolled.
+    def write(self, *, ca_pem: bytes, certificate_pem: bytes, pin: str = "") -> None:
+        """Become enrolled; `pin` is what the CA was held against.
 
         Raises:
             KeyFileError: the folder cannot be written.
         """
         self._write(self.ca_path, ca_pem)
+        if pin:
+            self._write(self._pin_path, pin.encode("ascii"))
+        else:
+            self._pin_path.unlink(missing_ok=True)
         self.write_certificate(certificate_pem)
+
+    def write_ca(self, ca_pem: bytes) -> None:
+        """Trust other CAs, to which the present ones led; the pin that they go back to stays on record.
+
+        Raises:
+            KeyFileError: the folder cannot be written.
+            CertificateInvalidError: the present CAs cannot be read.
+        """
+        if not self._pin_path.exists():
+            first = parse_pem(str(self.ca_path), read_small(self.ca_path))[0]
+            self._write(self._pin_path, ca_pin(spki_der(first)).encode("ascii"))
+        self._write(self.ca_path, ca_pem)
+
+    def goes_back_to(self, pin: str) -> bool:
+        """Whether the trusted CAs are those of this pin: one has it, or the first ones had it, and led to these.
+
+        Raises:
+            CertificateInvalidError: they cannot be read.
+        """
+        trusted = parse_pem(str(self.ca_path), read_small(self.ca_path))
+        if pinned_root(trusted, pin) is not None:
+            return True
+        return self._pin_path.exists() and read_small(self._pin_path) == pin.encode("ascii")
 
     def write_certificate(self, certificate_pem: bytes) -> None:
         """Complete the pair; the CA stays.

@@ -64,7 +64,7 @@ def _verified(told: SignedTime, where: str, host: str, pin: str) -> x509.Certifi
     try:
         leaf, *above = [x509.load_der_x509_certificate(der) for der in told.chain]
         root = pinned_root(above, pin)
-    except (ValueError, UnsupportedAlgorithm, CertificateInvalidError) as exc:
+    except (ValueError, UnsupportedAlgorithm, CertificateInvalidError, x509.InvalidVersion) as exc:
         raise _no(where, "a certificate of its chain does not parse", "DER certificates") from exc
     if root is None:
         raise _no(where, "its chain does not end in the pinned root", f"the root of {pin[:16]}…")

@@ -113,7 +113,7 @@ def named(error: OSError, where: str) -> LinkError:
         if any(alert in reason for alert in _CLIENT_ALERTS):
             return ClientRefusedError(
                 f"{where}: the server refused our certificate: {_words(reason)}",
-                advice="check the clock; ask the collector's operator; if it expired, enroll again with a new token",
+                advice="check the clock; vedette enroll --renew; if that is refused, enroll again with a new token",
             )
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "UNEXPECTED_EOF" in reason:
             return ConnectionLostError(f"{where}: the connection was cut", advice=_PATH)
@@ -147,7 +147,8 @@ def _verification(error: ssl.SSLCertVerificationError, where: str) -> LinkError:
         return _out_of_date(where, error.verify_message)
     return WrongCaError(
         f"{where}: the server's certificate is not from the pinned CA: {error.verify_message}",
-        advice="check the address, and that no TLS-inspecting proxy is in the way; for a new collector enroll anew",
+        advice="check the address, and that no TLS-inspecting proxy is in the way; if the collector was set up anew, or"
+        " its root was replaced while this box was away, enroll again with the new pin and a new token",
     )
 
 

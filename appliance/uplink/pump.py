@@ -153,6 +153,11 @@ class Pump:
         self._heartbeat_at_s = max(self._heartbeat_at_s, now_s + self._heartbeat_s)
         self._enter(Outcome.REFUSED, now_s, reason, advice, failures=self.status.failures)
 
+    def introduced_anew(self, now_s: float) -> None:
+        """There is a new certificate: what the collector held against the old one may be over, so look at once."""
+        if self.status.state is State.HELD:
+            self._batches_not_before_s = now_s
+
     def batch_refused(self, now_s: float, refusal: Refusal, *, events: int, chance: float) -> None:
         """The collector took nothing of a batch of so many events."""
         code = SessionCode.of(refusal.code)

@@ -91,6 +91,7 @@ class Uplink:
         self._encoding = available(encoding)
         self._on_state = on_state
         self._status = UplinkStatus()
+        self._introduced = False
 
     def run(self, stop: threading.Event, *, beat: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set; `beat` is called at every step, for the watchdog.
@@ -113,6 +114,7 @@ class Uplink:
     def introduce_anew(self) -> None:
         """From another thread: there is a new certificate; the next request shows it."""
         self._transport.introduce_anew()
+        self._introduced = True
 
     def drain(self, until_s: float) -> bool:
         """Send what is in the spool until it is empty or the monotonic clock says `until_s`; True when it is empty.
@@ -145,6 +147,9 @@ class Uplink:
     def step(self) -> float:
         """Do the one thing that is due; how many seconds there is nothing to do then."""
         now_s = self._clock.monotonic_s()
+        if self._introduced:
+            self._introduced = False
+            self._pump.introduced_anew(now_s)
         todo = self._pump.next(now_s, waiting=self._waiting())
         if todo.action is Action.WAIT:
             return todo.wait_s

@@ -60,6 +60,13 @@ class SessionCode(Enum):
     )
     RECOVERY_TOO_LATE = (30171, 403, "The certificate has been out of date for too long to be renewed.", _NEW_TOKEN)
 
+    AUTHORITY_RETIRED = (
+        30173,
+        403,
+        "The CA that issued the certificate is retired.",
+        "Renew it: vedette enroll --renew.",
+    )
+
     CHALLENGE_USED = (30160, 403, "The challenge was answered before; each is for one answer.", _TPM_AGAIN)
     CHALLENGE_EXPIRED = (30161, 403, "The challenge was not answered in time.", _TPM_AGAIN)
 
@@ -120,6 +127,13 @@ class SessionCode(Enum):
     )
 
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)
+
+    SIGNER_FAILED = (
+        40151,
+        503,
+        "The key of the collector's CA cannot be used now.",
+        "Ask again after Retry-After; the collector's operator finds the reason in its log.",
+    )
 
     HEADER_INVALID = (40350, 400, "A header of the batch is missing or has another form.", _REPORT)
     HEARTBEAT_INVALID = (40351, 400, "The heartbeat has another form.", _REPORT)

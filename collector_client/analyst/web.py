@@ -26,6 +26,8 @@ from collector_client.analyst.health import sensor_cards
 from collector_client.analyst.hexdump import SHOWN_OCTETS, as_text, hexdump
 from collector_client.analyst.present import reference
 from collector_client.analyst.render import Renderer
+from collector_client.pki import PKI_NAME
+from collector_client.pki.overview import ca_warnings
 from collector_client.store import query
 from collector_client.store.clock import Clock
 from collector_client.store.errors import StoreError
@@ -50,7 +52,7 @@ def create_app(
         Route("/group", bound(_group), name="group"),
         Route("/alerts/{alert_id}", bound(_alert), name="alert"),
         Route("/alerts/{alert_id}/snml", bound(_snml), name="snml"),
-        Route("/sensors", bound(_sensors), name="sensors"),
+        Route("/sensors", bound(partial(_sensors, directory / PKI_NAME)), name="sensors"),
         Route("/favicon.ico", lambda _: RedirectResponse("/static/favicon.svg"), name="favicon"),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
@@ -163,10 +165,17 @@ def _snml(request: Request, reader: Reader, _: Renderer) -> Response:
     return Response(detail.xml, media_type="application/octet-stream", headers=headers)
 
 
-def _sensors(request: Request, reader: Reader, renderer: Renderer) -> Response:
+def _sensors(pki: Path, request: Request, reader: Reader, renderer: Renderer) -> Response:
     rows = query.sensors(reader)
     cards = sensor_cards(rows, query.refused_events(reader), reader.now_ns)
-    return renderer.page(request, reader, "sensors.html", partial="_sensors.html", cards=cards)
+    return renderer.page(
+        request,
+        reader,
+        "sensors.html",
+        partial="_sensors.html",
+        cards=cards,
+        authorities=ca_warnings(pki, reader.now_ns),
+    )
 
 
 def _widened(reader: Reader, choice: params.Choice) -> params.Choice:

@@ -25,6 +25,7 @@ from pathlib import Path
 from collector_client.config import CONFIG_NAME
 from collector_client.errors import EnvironmentFault, OperatorError
 from collector_client.pki import PKI_NAME
+from collector_client.pki.register import REGISTER_NAME
 from collector_client.pki.tpm_trust import ALLOWED_NAME, DEVELOPMENT_NAME, MAKERS_NAME
 from collector_client.store import StoreError
 from collector_client.store.connect import (
@@ -39,7 +40,7 @@ from collector_client.store.connect import (
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1
 _KNOWN = re.compile(
-    rf"{re.escape(CONFIG_NAME)}|control\.db|alerts-\d{{4}}-\d{{2}}\.db|{PKI_NAME}/[a-z]+\.(?:pem|key)"
+    rf"{re.escape(CONFIG_NAME)}|control\.db|alerts-\d{{4}}-\d{{2}}\.db|{PKI_NAME}/(?:[a-z]+(?:-[1-9]\d{{0,3}})?\.(?:pem|key|csr)|{re.escape(REGISTER_NAME)})"
     rf"|{PKI_NAME}/{ALLOWED_NAME}|{PKI_NAME}/(?:{MAKERS_NAME}|{DEVELOPMENT_NAME})/[^/\0]+\.pem",
     re.ASCII,
 )

@@ -25,6 +25,8 @@ from collector_client.cli.options import (
 )
 from collector_client.config import load_config, mode_words
 from collector_client.errors import OperatorError
+from collector_client.pki import PKI_NAME
+from collector_client.pki.overview import ca_warnings
 from collector_client.store import Control, audit, query, sensors
 from collector_client.store.clock import SystemClock
 from collector_client.store.reader import Reader
@@ -84,6 +86,8 @@ def run_sensors(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rows)
         return 0
+    for line in ca_warnings(args.directory / PKI_NAME, SystemClock().wall_ns()):
+        hint(f"warning: {line}")
     if not rows:
         hint("no sensor has enrolled yet; make a token:")
         hint(f"  vedette-collector token new {args.directory} --tenant TENANT --site SITE")

@@ -23,6 +23,7 @@ _INIT = """\
   vedette-collector init /var/lib/vedette-collector --name collector.example.net
   vedette-collector init /var/lib/vedette-collector --name collector.example.net --production
   vedette-collector init demo-data --name 127.0.0.1 --port 8443
+  vedette-collector init /var/lib/vedette-collector --name collector.example.net --root-offline /media/stick
 """
 _SERVE = """\
   vedette-collector serve /var/lib/vedette-collector
@@ -45,6 +46,12 @@ def add(commands: Any) -> None:
     init.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port for sensors (default: {DEFAULT_PORT})")
     init.add_argument(
         "--production", action="store_true", help="refuse sensors whose key is in software (production = true)"
+    )
+    init.add_argument(
+        "--root-offline",
+        metavar="DIR",
+        type=Path,
+        help="put the root's key there, as on a memory stick, and not into the collector's folder",
     )
     add_json(init)
     init.set_defaults(run=run_init)
@@ -70,7 +77,14 @@ def run_init(args: argparse.Namespace) -> int:
         )
     names = args.name or [socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     directory: Path = args.directory
-    pin = create_collector(directory, names, f"0.0.0.0:{args.port}", SystemClock(), production=args.production)
+    pin = create_collector(
+        directory,
+        names,
+        f"0.0.0.0:{args.port}",
+        SystemClock(),
+        production=args.production,
+        root_dir=args.root_offline,
+    )
     if args.json:
         print_json(
             {
@@ -85,6 +99,10 @@ def run_init(args: argparse.Namespace) -> int:
     print(f"made a collector in {directory} for {', '.join(names)}, port {args.port}")
     print(f"CA pin: {pin}")
     print(f"mode:   {mode_words(args.production)}")
+    if args.root_offline is not None:
+        hint(
+            f"the root's key is in {args.root_offline}: take it away, it is needed for `vedette-collector ca sign` only"
+        )
     hint(f"next:  vedette-collector serve {directory}")
     hint(f"       vedette-collector token new {directory} --tenant TENANT --site SITE")
     return 0

@@ -28,7 +28,8 @@ from collector_client.cli.options import (
 )
 from collector_client.config import load_config
 from collector_client.errors import CollectorError, OperatorError
-from collector_client.pki import PKI_NAME, Authority
+from collector_client.pki import PKI_NAME, load_chains
+from collector_client.pki.profile import pin_of
 from collector_client.store import Control, sensors, tokens
 from collector_client.store.clock import SystemClock
 from collector_client.store.errors import UnknownSensorError
@@ -105,7 +106,7 @@ def run_new(args: argparse.Namespace) -> int:
     """Make one, and print it or put it on the stick."""
     life_s, now_ns = parse_span(args.expires), SystemClock().wall_ns()
     config = load_config(args.directory)  # a folder that is no collector is refused by name
-    pin = Authority.open(args.directory / PKI_NAME).pin
+    pin = pin_of(load_chains(args.directory / PKI_NAME).root)
     ek, by = None if args.ek is None else parse_ek(args.ek), args.by or login_name()
     _check_whose(args)
     expires = format_clock(now_ns + life_s * 10**9)

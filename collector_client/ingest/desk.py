@@ -39,6 +39,7 @@ from collector_client.ingest import intake
 from collector_client.ingest.admission import Admission
 from collector_client.ingest.body import est_answer, json_answer
 from collector_client.ingest.enrollment import Enrollment
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.quota import Quota, network_of
 from collector_client.ingest.refusals import Refusals
@@ -77,6 +78,7 @@ class Desk:
     refusals: Refusals
     quota: Quota
     keeper: Keeper
+    issuer: Issuer
     clock: Clock
     request_timeout_s: float
 
@@ -119,7 +121,7 @@ class Desk:
             log.warning("refusals could not be audited: %s", failed)
 
     async def _cacerts(self, _request: web.BaseRequest) -> web.Response:
-        return est_answer(self.enrollment.authority.ca_certs_only(), CACERTS_MEDIA_TYPE)
+        return est_answer(self.issuer.authority.ca_certs_only(), CACERTS_MEDIA_TYPE)
 
     async def _csrattrs(self, _request: web.BaseRequest) -> web.Response:
         return est_answer(CSR_ATTRIBUTES, CSRATTRS_MEDIA_TYPE)
@@ -128,9 +130,7 @@ class Desk:
         who = self._applicant(request)
         key = await intake.csr_of(request, self.request_timeout_s)
         now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call_newcomer(
-            lambda: self.enrollment.enroll(who.token, key, who.address, now_ns)
-        )
+        certificate = await self.issuer.call(lambda: self.enrollment.enroll(who.token, key, who.address, now_ns))
         log.info("enrolled a key with token %s from %s", who.token.token_id, who.address)
         self._give_back(who, 1)
         return self._issued(certificate)
@@ -147,9 +147,7 @@ class Desk:
         who = self._applicant(request)
         proof = await intake.proof_of(request, self.request_timeout_s)
         now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call_newcomer(
-            lambda: self.residency.enroll(who.token, proof, who.address, now_ns)
-        )
+        certificate = await self.issuer.call(lambda: self.residency.enroll(who.token, proof, who.address, now_ns))
         log.info("enrolled a TPM key with token %s from %s", who.token.token_id, who.address)
         self._give_back(who, 2)  # the challenge was paid for too
         return self._issued(certificate)
@@ -180,4 +178,4 @@ class Desk:
             self.quota.give_back(who.network, attempts, self.clock.monotonic_s())
 
     def _issued(self, certificate_der: bytes) -> web.Response:
-        return est_answer(self.enrollment.authority.certs_only(certificate_der), CERTIFICATE_MEDIA_TYPE)
+        return est_answer(self.issuer.authority.certs_only(certificate_der), CERTIFICATE_MEDIA_TYPE)

@@ -31,9 +31,9 @@ from appliance.wire.codes import SessionCode
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
 from collector_client.attest import SOFTWARE
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.peer import quarantined, superseded
 from collector_client.ingest.refuse import refuse
-from collector_client.pki.authority import Authority
 from collector_client.pki.profile import SensorCertificate, spki_der
 from collector_client.store import Control, audit, keys, sensors, tokens
 from collector_client.store.keys import KeyRecord
@@ -45,10 +45,10 @@ _ACTOR = "ingest"
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """Enrolls sensors into one store with one authority."""
+    """Enrolls sensors into one store with one issuer."""
 
     control: Control
-    authority: Authority
+    issuer: Issuer
     certificate_days: int
     production: bool
 
@@ -89,7 +89,7 @@ class Enrollment:
             RefusedError: the key is enrolled at another site than the token's.
         """
         name = None if record is None else record.sensor_id
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance, name=name)
+        made = self.issuer.issue_sensor(key, now_ns, self.certificate_days, assurance, name=name)
         if record is None:
             sensors.add(
                 connection,

@@ -1,9 +1,10 @@
 """From a client certificate to a sensor's identity, and from the sensor's record to leave to speak.
 
-Rules of this file: TLS has proved that the peer holds the key and that our CA signed it; here the key is looked up
-among the named sensor's, because a name alone proves nothing, and dates are checked again, because a connection may
-outlive them. Tenant, assurance, revocation and the key's state come from the record, looked up for every request. No
-sockets, no clock of its own.
+Rules of this file: TLS has proved that the peer holds the key and that a CA of ours signed it, be it a retired one
+(TLS could only cut the connection; the refusal here says what to do). Here the key is looked up among the named
+sensor's, because a name alone proves nothing, and dates are checked again, because a connection may outlive them.
+Tenant, assurance, revocation and the key's state come from the record, looked up for every request. No sockets, no
+clock of its own.
 """
 
 from __future__ import annotations
@@ -78,10 +79,17 @@ class Gate:
     """Says of each request whose it is, or why it may not speak."""
 
     def __init__(
-        self, find: Callable[[str, str], tuple[SensorRecord | None, KeyRecord | None]], *, production: bool
+        self,
+        find: Callable[[str, str], tuple[SensorRecord | None, KeyRecord | None]],
+        *,
+        accepts: Callable[[bytes], bool],
+        production: bool,
     ) -> None:
-        """`find` looks up the record of a sensor and of a key; `production` refuses keys in software."""
+        """`find` looks up the record of a sensor and of a key; `accepts` says whether a certificate (DER) was
+        issued by a CA that is trusted now; `production` refuses keys in software.
+        """
         self._find = find
+        self._accepts = accepts
         self._production = production
 
     def admit(self, certificate_der: bytes | None, now_ns: int) -> Admitted:
@@ -89,7 +97,8 @@ class Gate:
 
         Raises:
             RefusedError: no certificate, not a sensor's, out of date, no record, revoked, not one of its keys or one
-            that is superseded, or not fit for production; its `subject` is the sensor that the certificate names.
+            that is superseded, of a retired CA, or not fit for production; its `subject` is the sensor that the
+            certificate names.
         """
         if certificate_der is None:
             raise refuse(SessionCode.CERTIFICATE_MISSING, "no client certificate", "one that this collector issued")
@@ -101,12 +110,12 @@ class Gate:
                 f"SAN URI {SENSOR_URN}<id of its first key>",
             )
         try:
-            return self._admit(peer, now_ns)
+            return self._admit(peer, now_ns, accepted=self._accepts(certificate_der))
         except RefusedError as error:
             error.subject = peer.sensor_id
             raise
 
-    def _admit(self, peer: PeerCertificate, now_ns: int) -> Admitted:
+    def _admit(self, peer: PeerCertificate, now_ns: int, *, accepted: bool) -> Admitted:
         if not peer.not_before_ns <= now_ns <= peer.not_after_ns:
             span = f"{format_clock(peer.not_before_ns)} to {format_clock(peer.not_after_ns)}"
             raise refuse(SessionCode.CERTIFICATE_EXPIRED, f"a certificate for {span}", format_clock(now_ns))
@@ -120,6 +129,10 @@ class Gate:
             raise refuse(SessionCode.CERTIFICATE_FOREIGN, came, "a key that was issued to it")
         if key.state(now_ns) == "ended":
             raise superseded(key)
+        # Only now, so that whoever hears it knows that its key is on record and may ask for the next certificate.
+        if not accepted:
+            came = f"a certificate of {record.sensor_id} by a CA that was retired"
+            raise refuse(SessionCode.AUTHORITY_RETIRED, came, "one of a CA that is trusted now")
         if self._production and SOFTWARE in (record.assurance, peer.assurance):
             raise refuse(SessionCode.KEY_IN_SOFTWARE, f"assurance {SOFTWARE}", "a hardware key")
         return Admitted(record, key)

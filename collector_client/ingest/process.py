@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from appliance.wire.enrollment import EnrollmentToken
-from collector_client.config import Config, parse_listen
+from collector_client.config import Config, key_places, parse_listen
 from collector_client.errors import CollectorError
 from collector_client.ingest.admission import CONNECTION, Admission
 from collector_client.ingest.batch import Parser
@@ -30,6 +31,7 @@ from collector_client.ingest.distributor import Distributor
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.escrow import Escrow
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.listener import GuardedServer, Listener, room_for
 from collector_client.ingest.peer import Gate
@@ -42,8 +44,9 @@ from collector_client.ingest.residency import Residency
 from collector_client.ingest.revocation import Revocation
 from collector_client.ingest.tickets import TICKETS_S, TicketContexts
 from collector_client.ingest.timekeeper import Timekeeper
-from collector_client.pki import PKI_NAME, Authority, TpmTrust
+from collector_client.pki import PKI_NAME, Authority, KeyFault, TpmTrust
 from collector_client.pki.time_signer import TimeSigner
+from collector_client.pki.watch import warnings
 from collector_client.store import BatchToStore, Control, Writer, keys, sensors, tokens
 from collector_client.store.clock import Clock
 from collector_client.store.keys import KeyRecord
@@ -54,11 +57,14 @@ from collector_client.validate import Window
 log = logging.getLogger("vedette.ingest")
 
 _SWEEP_S = 1.0
+_RETRY_S = 60.0
 _SUM_UP_S = 60.0
 _DRAIN_S = 20.0
 _KEEPALIVE_S = 86_400.0  # the idle are cut by Connections, which also sees a head that dribbles
 _LINGER_S = 2.0
 _PARSER_THREADS = 2
+_SIGNER_SLACK_S = 5.0
+"""A request waits somewhat longer than the key's place may take, so that the place is what is blamed."""
 
 
 class Ingest:
@@ -67,7 +73,7 @@ class Ingest:
     def __init__(self, directory: Path, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._authority = Authority.open(directory / PKI_NAME)
+        self._authority = Authority.open(directory / PKI_NAME, key_places(config.ca, os.environ))
         self._directory = directory
 
     async def run(self, listen: str, ready: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -77,7 +83,12 @@ class Ingest:
             CollectorError: the configuration or the certificate files cannot be used, or the port cannot be had.
             StoreError: the store cannot be opened, or another process writes into it.
         """
-        self._renew_server()
+        self._watch()
+        try:
+            self._renew_server()
+        except KeyFault as error:
+            # What was issued before is good still: a token that is away must not keep batches out.
+            log.error("the server's certificate was not renewed: %s (%s)", error, error.advice)
         contexts = TicketContexts(self._authority.server_context)
         async with contextlib.AsyncExitStack() as stack:
             limits = self._config.ingest
@@ -104,13 +115,16 @@ class Ingest:
                 refused=self._refusals.connection,
             )
             address = await listener.open(*parse_listen(listen))
-            housekeeping = asyncio.create_task(self._keep_house(contexts, endpoint.desk))
+            housekeeping = [
+                asyncio.create_task(work) for work in (self._keep_house(endpoint.desk), self._keep_authority(contexts))
+            ]
             try:
                 ready(address)
                 await stop.wait()
             finally:
                 listener.close()
-                housekeeping.cancel()
+                for task in housekeeping:
+                    task.cancel()
                 self._server.pre_shutdown()
                 await self._server.shutdown(_DRAIN_S)
                 await endpoint.desk.sum_up()
@@ -127,6 +141,10 @@ class Ingest:
         self._revocation = Revocation(watching, self._connections, self._clock)
         keeper = Keeper(writer, writing)
         stack.push_async_callback(asyncio.to_thread, keeper.close)
+        issuer = self._issuer = Issuer(
+            self._authority, keeper, wait_s=config.ca.key_timeout_ms / 1000 + _SIGNER_SLACK_S
+        )
+        stack.push_async_callback(asyncio.to_thread, issuer.close)
         pool = ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser")
         stack.callback(pool.shutdown)
 
@@ -142,18 +160,17 @@ class Ingest:
             return await asyncio.get_running_loop().run_in_executor(pool, parse)
 
         production, days = config.collector.production, config.collector.sensor_certificate_days
-        enrollment = Enrollment(writing, self._authority, days, production)
+        enrollment = Enrollment(writing, issuer, days, production)
         renewal = Renewal(
             writing,
-            self._authority,
+            issuer,
             days,
             production,
             grace_ns=config.collector.superseded_key_minutes * 60 * 10**9,
             recovery_ns=config.collector.recovery_days * 86_400 * 10**9,
         )
-        admission = Admission(
-            Gate(find, production=production), renewal, Clones(), keeper, self._connections, self._clock
-        )
+        gate = Gate(find, accepts=lambda der: self._authority.chains.accepts(der), production=production)
+        admission = Admission(gate, renewal, Clones(), keeper, self._connections, self._clock)
         trust = TpmTrust(directory / PKI_NAME)
         challenges = Challenges(trust, config.collector.allow_unlisted_tpm, production, secrets.token_bytes)
         attempts = Quota(config.quota.enrollments_per_minute)
@@ -173,6 +190,7 @@ class Ingest:
                     ProvedRenewal(renewal, challenges),
                     attempts,
                     keeper,
+                    issuer,
                     self._clock,
                     config.ingest.request_timeout_s,
                 ),
@@ -180,6 +198,7 @@ class Ingest:
                 refusals=self._refusals,
                 quota=attempts,
                 keeper=keeper,
+                issuer=issuer,
                 clock=self._clock,
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
@@ -221,9 +240,8 @@ class Ingest:
 
         return handle
 
-    async def _keep_house(self, contexts: TicketContexts, desk: Desk) -> None:
-        """Cut the idle and the revoked; sum up refusals; end the tickets of an hour; renew the server's certificate."""
-        renew_at_s = self._clock.monotonic_s() + TICKETS_S
+    async def _keep_house(self, desk: Desk) -> None:
+        """Cut the idle and the revoked; sum up refusals."""
         sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -232,17 +250,35 @@ class Ingest:
             if self._clock.monotonic_s() >= sum_up_at_s:
                 sum_up_at_s = self._clock.monotonic_s() + _SUM_UP_S
                 await desk.sum_up()
-            if self._clock.monotonic_s() >= renew_at_s:
-                renew_at_s = self._clock.monotonic_s() + TICKETS_S
-                try:
-                    self._renew_server()
+
+    async def _keep_authority(self, contexts: TicketContexts) -> None:
+        """Follow a roll-over of the CA; renew the server's certificate; end the tickets of an hour. May wait for a
+        key, which is why it is a task of its own.
+        """
+        renew_at_s = self._clock.monotonic_s() + TICKETS_S
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            try:
+                changed = await asyncio.to_thread(self._authority.refresh)
+                if changed:
+                    log.info("the register of authorities changed: pin %s", self._authority.pin)
+                    contexts.renew()  # another trust, whatever becomes of the server's certificate
+                if changed or self._clock.monotonic_s() >= renew_at_s:
+                    renew_at_s = self._clock.monotonic_s() + _RETRY_S
+                    self._watch()
+                    await self._issuer.run(self._renew_server)
                     contexts.renew()
-                except CollectorError:
-                    log.exception("the listener's certificate and tickets could not be renewed")
+                    renew_at_s = self._clock.monotonic_s() + TICKETS_S
+            except CollectorError as error:
+                log.error("the CA cannot be used as it is: %s (%s)", error, error.advice)
+                await asyncio.sleep(_RETRY_S)
 
     def _renew_server(self) -> bool:
-        names = self._config.collector.names
-        renewed = bool(names) and self._authority.renew_server(names, self._clock.wall_ns())
+        renewed = self._authority.renew_server(self._config.collector.names, self._clock.wall_ns())
         if renewed:
-            log.info("made a new server certificate for %s", ", ".join(names))
+            log.info("made a new server certificate")
         return renewed
+
+    def _watch(self) -> None:
+        for line in warnings(self._authority.chains, self._clock.wall_ns()):
+            log.warning("%s", line)

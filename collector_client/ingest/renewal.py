@@ -1,7 +1,9 @@
 """The collector's half of renewal: a sensor that proves its present key gets a certificate for the same or a new one.
 
     key asked for           new          unused, the sensor's own   current        superseded     another sensor's
-    renew, recover          issued       the same certificate       issued anew    KEY_SUPERSEDED KEY_TAKEN
+    renew, recover          issued       the same certificate,      issued anew    KEY_SUPERSEDED KEY_TAKEN
+                                         unless over or of a CA
+                                         that is retired
 
 Rules of this file: one transaction keeps the certificate and writes the audit row; who may vouch is `vouching.py`'s. A
 key that is not proved to live in hardware does not take the place of one that is (`proved_renewal.py` is the way for
@@ -24,10 +26,10 @@ from appliance.wire.enrollment import RecoveryRequest, sensor_id
 from appliance.wire.fields import format_clock
 from collector_client.attest import SOFTWARE
 from collector_client.ingest import vouching
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.peer import superseded
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.ingest.vouching import Voucher
-from collector_client.pki.authority import Authority
 from collector_client.pki.profile import spki_der
 from collector_client.store import Control, audit, keys, sensors
 from collector_client.store.keys import KeyRecord
@@ -45,10 +47,10 @@ class Issued(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Renews certificates of one store with one authority."""
+    """Renews certificates of one store with one issuer."""
 
     control: Control
-    authority: Authority
+    issuer: Issuer
     certificate_days: int
     production: bool
     grace_ns: int
@@ -169,16 +171,22 @@ class Renewal:
             raise refuse(SessionCode.KEY_TAKEN, f"the key {asked}", f"a new key, or the one of {record.sensor_id}")
         if known is not None and known.state(now_ns) in ("superseded", "ended"):
             raise superseded(known)
-        same = assurance == record.assurance
-        if known is not None and known.state(now_ns) == "unused" and now_ns < (known.not_after_ns or 0) and same:
+        if known is not None and assurance == record.assurance and self._is_good(known, now_ns):
             return Issued(known.certificate or b"", anew=False)
-        made = self.authority.issue_sensor(key, now_ns, self.certificate_days, assurance, name=record.sensor_id)
+        made = self.issuer.issue_sensor(key, now_ns, self.certificate_days, assurance, name=record.sensor_id)
         keys.issue(connection, asked, record.sensor_id, made.der, made.not_after_ns, now_ns)
         sensors.set_certificate(connection, record.sensor_id, made.der, made.not_after_ns)
         until = format_clock(made.not_after_ns)
         detail = f"key {asked}, assurance {made.assurance}, until {until}, {detail}"
         audit.record(connection, now_ns, _ACTOR, action, record.sensor_id, detail)
         return Issued(made.der, anew=True)
+
+    def _is_good(self, known: KeyRecord, now_ns: int) -> bool:
+        """Whether the certificate on record is what a sensor that never got it would want."""
+        der = known.certificate
+        if der is None or known.state(now_ns) != "unused" or now_ns >= (known.not_after_ns or 0):
+            return False
+        return self.issuer.authority.chains.accepts(der)
 
 
 def recovery_words(proved: KeyRecord, address: str) -> str:

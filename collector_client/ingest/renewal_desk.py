@@ -31,6 +31,7 @@ from appliance.wire.residency import (
 from collector_client.ingest import intake
 from collector_client.ingest.admission import Admission
 from collector_client.ingest.body import est_answer, json_answer
+from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
 from collector_client.ingest.proved_renewal import ProvedRenewal
 from collector_client.ingest.quota import Quota, network_of
@@ -54,6 +55,7 @@ class RenewalDesk:
     proved_renewal: ProvedRenewal
     quota: Quota
     keeper: Keeper
+    issuer: Issuer
     clock: Clock
     request_timeout_s: float
 
@@ -72,7 +74,7 @@ class RenewalDesk:
         proved = await self._proved(request)
         key = await intake.csr_of(request, self.request_timeout_s)
         address, now_ns = request.remote or "unknown", self.clock.wall_ns()
-        return self._issued(await self.keeper.call_newcomer(lambda: self.renewal.renew(proved, key, address, now_ns)))
+        return self._issued(await self.issuer.call(lambda: self.renewal.renew(proved, key, address, now_ns)))
 
     async def _tpm_rechallenge(self, request: web.BaseRequest) -> web.Response:
         proved = await self._proved(request)
@@ -86,9 +88,7 @@ class RenewalDesk:
         proved = await self._proved(request)
         proof = await intake.proof_of(request, self.request_timeout_s)
         address, now_ns = request.remote or "unknown", self.clock.wall_ns()
-        return self._issued(
-            await self.keeper.call_newcomer(lambda: self.proved_renewal.renew(proved, proof, address, now_ns))
-        )
+        return self._issued(await self.issuer.call(lambda: self.proved_renewal.renew(proved, proof, address, now_ns)))
 
     async def _recover(self, request: web.BaseRequest) -> web.Response:
         address = self._stranger(request)
@@ -98,7 +98,7 @@ class RenewalDesk:
         except CsrError as error:
             raise refuse(SessionCode.REQUEST_INVALID, error.came, error.allowed) from error
         now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call_newcomer(lambda: self.renewal.recover(asked, key, address, now_ns))
+        certificate = await self.issuer.call(lambda: self.renewal.recover(asked, key, address, now_ns))
         log.info("recovered %s from %s", asked.sensor_id, address)
         return self._issued(certificate)
 
@@ -119,7 +119,7 @@ class RenewalDesk:
         address = self._stranger(request)
         proof = await intake.proof_of(request, self.request_timeout_s)
         now_ns = self.clock.wall_ns()
-        certificate = await self.keeper.call_newcomer(lambda: self.proved_renewal.recover(proof, address, now_ns))
+        certificate = await self.issuer.call(lambda: self.proved_renewal.recover(proof, address, now_ns))
         log.info("recovered a key in a TPM from %s", address)
         return self._issued(certificate)
 
@@ -140,4 +140,4 @@ class RenewalDesk:
         return address
 
     def _issued(self, certificate_der: bytes) -> web.Response:
-        return est_answer(self.renewal.authority.certs_only(certificate_der), CERTIFICATE_MEDIA_TYPE)
+        return est_answer(self.issuer.authority.certs_only(certificate_der), CERTIFICATE_MEDIA_TYPE)

@@ -1,111 +1,136 @@
 """The certificate authority of one collector, in files under `DIR/pki/` (folder 0700, files 0600).
 
     root.pem    root.key      may be taken offline: nothing here reads root.key again after `create`
-    issuing.pem issuing.key   signs sensors and the server
-    server.pem                the listener's key, its certificate, the issuing CA's
+    issuing.pem issuing.key   signs sensors and the server; the key may be elsewhere (keys/)
+    authorities.json          which of several roots and issuing CAs are what now (register.py), once there are several
+    server.pem                the listener's key, its certificate, the issuing CA's, links between roots
 
-Rules of this file: the only place that reads or writes these files. A file appears whole or not at all; a file that
-others can read is refused, because its key must be taken for lost.
+Rules of this file: it issues, and makes the first authorities; what becomes of them later is `rollover.py`'s. What the
+folder says is taken up by `refresh`, in one step, so that a roll-over needs no restart.
 """
 
 from __future__ import annotations
 
-import os
 import ssl
-import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-    pkcs7,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from collector_client.attest.levels import SOFTWARE
-from collector_client.errors import EnvironmentFault, OperatorError
+from collector_client.errors import OperatorError
 from collector_client.pki import profile
+from collector_client.pki.chains import Chains, load_chains
+from collector_client.pki.files import (
+    check_private,
+    key_pem,
+    load_certificates,
+    make_folder,
+    new_key,
+    pem_of,
+    write,
+)
+from collector_client.pki.keys import KeyPlaces, open_key
 from collector_client.pki.profile import SensorCertificate
+from collector_client.pki.register import FIRST, REGISTER_NAME
 
 PKI_NAME = "pki"
 """The authority's folder in a collector's folder."""
 
 
-class Authority:
-    """Root and issuing CA, opened; issues certificates."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What one look at the folder gave."""
 
-    def __init__(
-        self, folder: Path, root: x509.Certificate, issuing: x509.Certificate, key: ec.EllipticCurvePrivateKey
-    ):
+    chains: Chains
+    key: ec.EllipticCurvePrivateKey
+    stamp: tuple[int, int, int] | None
+
+
+class Authority:
+    """Root and issuing CA, opened; issues certificates. Asking is safe from any thread, `refresh` is for one."""
+
+    def __init__(self, folder: Path, opened: _Open, places: KeyPlaces):
         self._folder = folder
-        self._root = root
-        self._issuing = issuing
-        self._issuing_key = key
+        self._opened = opened
+        self._places = places
 
     @classmethod
-    def create(cls, folder: Path, names: Sequence[str], now_ns: int) -> Authority:
-        """Make root, issuing CA and server certificate in a new folder.
+    def create(cls, folder: Path, names: Sequence[str], now_ns: int, *, root_dir: Path | None = None) -> Authority:
+        """Make root, issuing CA and server certificate in a new folder; with `root_dir`, root.key goes there instead.
 
         Raises:
-            OperatorError: the folder exists, or a name cannot be in a certificate.
+            OperatorError: the folder exists, `root_dir` has a root already, or a name cannot be in a certificate.
             EnvironmentFault: the disk or its permissions refuse.
         """
         now = profile.datetime_of(now_ns)
-        root_key, issuing_key = _new_key(), _new_key()
+        root_key, issuing_key = new_key(), new_key()
         root = profile.make_root(root_key, now)
-        issuing = profile.make_issuing(issuing_key, root, root_key, now)
-        authority = cls(folder, root, issuing, issuing_key)
-        server_files = authority._server_files(names, now_ns)
-        try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:
-            raise OperatorError(f"{folder}: exists already, a new folder was allowed") from None
-        except OSError as error:
-            raise _fault(folder, error) from error
-        files = {
-            "root.pem": _pem(root),
-            "root.key": _key_pem(root_key),
-            "issuing.pem": _pem(issuing),
-            "issuing.key": _key_pem(issuing_key),
-            **server_files,
-        }
-        for name, data in files.items():
-            _write(folder / name, data)
+        issuing = profile.make_issuing(issuing_key.public_key(), root, root_key, now)
+        chains = Chains(FIRST, {"root": root, "issuing": issuing}, ())
+        authority = cls(folder, _Open(chains, issuing_key, None), KeyPlaces())
+        server = authority._server_file(names, now_ns)
+        if root_dir is not None:
+            # First: without it, nothing else of this authority is worth having.
+            write(root_dir / "root.key", key_pem(root_key), fresh_only=True)
+            write(root_dir / "root.pem", pem_of(root), fresh_only=True)
+        make_folder(folder)
+        files = {"root.pem": pem_of(root), "issuing.pem": pem_of(issuing), "issuing.key": key_pem(issuing_key)}
+        if root_dir is None:
+            files["root.key"] = key_pem(root_key)
+        for name, data in (files | {"server.pem": server}).items():
+            write(folder / name, data)
         return authority
 
     @classmethod
-    def open(cls, folder: Path) -> Authority:
-        """Open what `create` made.
+    def open(cls, folder: Path, places: KeyPlaces = KeyPlaces()) -> Authority:  # noqa: B008 - frozen
+        """Open what `create` made; `places` says how a key that is no file is reached.
 
         Raises:
-            OperatorError: a file is missing, damaged, or readable for others.
+            OperatorError: a file is missing, damaged, or readable for others, or a key's place is not configured.
         """
-        root = _load_certificate(folder / "root.pem")
-        issuing = _load_certificate(folder / "issuing.pem")
-        key = _load_key(folder / "issuing.key")
-        if key.public_key() != issuing.public_key():
-            raise OperatorError(
-                f"{folder}: issuing.key is not the key of issuing.pem", advice="restore both from a backup"
-            )
-        return cls(folder, root, issuing, key)
+        return cls(folder, _look(folder, places), places)
+
+    def refresh(self) -> bool:
+        """Take up what the folder says now, if that changed.
+
+        Returns:
+            Whether it did.
+
+        Raises:
+            OperatorError, EnvironmentFault: as `open`; what was before stays in force.
+        """
+        if _stamp(self._folder) == self._opened.stamp:
+            return False
+        self._opened = _look(self._folder, self._places)
+        return True
+
+    @property
+    def chains(self) -> Chains:
+        """All authorities, as certificates."""
+        return self._opened.chains
+
+    @property
+    def local(self) -> bool:
+        """Whether signing is a matter of this process alone, and quick."""
+        return self._opened.chains.register.issuing.key == "file"
 
     @property
     def pin(self) -> str:
         """What a sensor is told to trust: SHA-256 (hex) over the root's public key."""
-        return profile.pin_of(self._root)
+        return profile.pin_of(self.chains.root)
 
     def ca_pem(self) -> bytes:
-        """Root and issuing certificate, as a verifier's trust file."""
-        return _pem(self._root) + _pem(self._issuing)
+        """Trusted roots and issuing CAs, as a verifier's trust file. Links are not in it: they are no anchors."""
+        return pem_of(*self.chains.trusted("root"), *self.chains.trusted("issuing"))
 
     def ca_certs_only(self) -> bytes:
-        """Root and issuing certificate as a certs-only CMS (DER), EST's answer to /cacerts."""
-        return pkcs7.serialize_certificates([self._root, self._issuing], Encoding.DER)
+        """Roots, issuing CAs and links as a certs-only CMS (DER), EST's answer to /cacerts (RFC 7030 section 4.1.3)."""
+        return pkcs7.serialize_certificates(self.chains.told(), Encoding.DER)
 
     def certs_only(self, certificate_der: bytes) -> bytes:
         """One issued certificate as a certs-only CMS (DER), EST's answer to /simpleenroll."""
@@ -122,29 +147,33 @@ class Authority:
     ) -> SensorCertificate:
         """Sign a sensor's key; `assurance` is what was proved of it, `name` the sensor's id where the key is not its
         first one.
+
+        Raises:
+            KeyFault: the issuing CA's key cannot be used now.
         """
-        now, life = profile.datetime_of(now_ns), timedelta(days=life_days)
-        return profile.make_sensor(key, assurance, self._issuing, self._issuing_key, now, life, name=name)
+        now, life, opened = profile.datetime_of(now_ns), timedelta(days=life_days), self._opened
+        return profile.make_sensor(key, assurance, opened.chains.issuing, opened.key, now, life, name=name)
 
     def renew_server(self, names: Sequence[str], now_ns: int) -> bool:
-        """Replace the server certificate when a third of its life or less is left, or when its names are others.
+        """Replace the server certificate when a third of its life or less is left, when its names are others, or when
+        another CA issues now. Without `names`, those it has stay.
 
         Returns:
             Whether it was replaced.
 
         Raises:
             OperatorError: a name cannot be in a certificate, or a file is damaged.
-            EnvironmentFault: the disk or its permissions refuse.
+            EnvironmentFault: the disk or its permissions refuse, or the issuing CA's key cannot be used now.
         """
-        server = _load_certificate(self._folder / "server.pem")
+        server, *above = load_certificates(self._folder / "server.pem")
         left = server.not_valid_after_utc - profile.datetime_of(now_ns)
-        if left > (server.not_valid_after_utc - server.not_valid_before_utc) / 3 and _names_of(server) == _listed(
-            names
-        ):
+        aged = left <= (server.not_valid_after_utc - server.not_valid_before_utc) / 3
+        present = _names_of(server)
+        other = bool(names) and present != {name.lower() for name in names}
+        if not aged and not other and above == self.chains.above_server():
             return False
         # One file carries chain and key, so that no crash leaves a certificate beside another one's key.
-        for name, data in self._server_files(names, now_ns).items():
-            _write(self._folder / name, data)
+        write(self._folder / "server.pem", self._server_file(names or sorted(present), now_ns))
         return True
 
     def server_context(self) -> ssl.SSLContext:
@@ -158,38 +187,46 @@ class Authority:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         # A resumed session skips the certificate check: every request looks its key up, and tickets of another context,
-        # whose keys live in memory only, are worth nothing (ingest/tickets.py).
+        # whose keys live in memory only, are worth nothing (ingest/tickets.py makes it anew).
         context.num_tickets = 1
-        context.load_verify_locations(cadata=self.ca_pem().decode("ascii"))
+        # Also what is retired: who shows such a certificate is to be told so, which `Gate` does at every request.
+        known = pem_of(*self.chains.certificates.values()).decode("ascii")
+        context.load_verify_locations(cadata=known)
         self.load_server(context)
         return context
 
     def load_server(self, context: ssl.SSLContext) -> None:
         """Load the server's chain and key into a context; connections made from now on use it."""
         path = self._folder / "server.pem"
-        _check_private(path)
+        check_private(path)
         try:
             context.load_cert_chain(path)
         except (OSError, ssl.SSLError) as error:
             raise OperatorError(f"{path}: no certificate chain with its key ({error})") from error
 
-    def _server_files(self, names: Sequence[str], now_ns: int) -> dict[str, bytes]:
-        key = _new_key()
+    def _server_file(self, names: Sequence[str], now_ns: int) -> bytes:
+        key, opened = new_key(), self._opened
         now = profile.datetime_of(now_ns)
-        server = profile.make_server(key, names, self._issuing, self._issuing_key, now)
-        return {"server.pem": _key_pem(key) + _pem(server) + _pem(self._issuing)}
+        server = profile.make_server(key, names, opened.chains.issuing, opened.key, now)
+        return key_pem(key) + pem_of(server, *opened.chains.above_server())
 
 
-def _new_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
+def _look(folder: Path, places: KeyPlaces) -> _Open:
+    # Before reading: a change in between is then seen at the next look.
+    stamp = _stamp(folder)
+    chains = load_chains(folder)
+    issuing = chains.issuing.public_key()
+    if not isinstance(issuing, ec.EllipticCurvePublicKey):
+        raise OperatorError(f"{folder}: the issuing CA has another kind of key, an elliptic-curve key was allowed")
+    return _Open(chains, open_key(folder, chains.register.issuing, issuing, places), stamp)
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(Encoding.PEM)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _stamp(folder: Path) -> tuple[int, int, int] | None:
+    try:
+        found = (folder / REGISTER_NAME).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _names_of(server: x509.Certificate) -> set[str]:
@@ -197,69 +234,3 @@ def _names_of(server: x509.Certificate) -> set[str]:
     return set(names.get_values_for_type(x509.DNSName)) | {
         str(address) for address in names.get_values_for_type(x509.IPAddress)
     }
-
-
-def _listed(names: Sequence[str]) -> set[str]:
-    return {name.lower() for name in names}
-
-
-def _check_private(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise OperatorError(
-            f"{path}: {error.strerror or error}", advice="restore it from a backup, or make a new store"
-        ) from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise OperatorError(f"{path}: mode {stat.S_IMODE(mode):04o} came, 0600 was allowed", advice=f"chmod 600 {path}")
-
-
-def _read(path: Path) -> bytes:
-    _check_private(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _fault(path, error) from error
-
-
-def _load_certificate(path: Path) -> x509.Certificate:
-    data = _read(path)
-    try:
-        return x509.load_pem_x509_certificates(data)[0]
-    except ValueError as error:
-        raise OperatorError(f"{path}: no certificate ({error})", advice="restore it from a backup") from error
-
-
-def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    data = _read(path)
-    try:
-        key = load_pem_private_key(data, None)
-    except (ValueError, TypeError) as error:
-        raise OperatorError(f"{path}: no private key ({error})", advice="restore it from a backup") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise OperatorError(f"{path}: {type(key).__name__} came, an elliptic-curve key was allowed")
-    return key
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all, and is on disk when this returns."""
-    fresh = path.with_name(path.name + ".new")
-    try:
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise _fault(path, error) from error
-
-
-def _fault(path: Path, error: OSError) -> EnvironmentFault:
-    return EnvironmentFault(f"{path}: {error.strerror or error}", advice="check free space and permissions")

@@ -39,18 +39,63 @@ def pin_of(certificate: x509.Certificate) -> str:
     return ca_pin(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
+def pin_of_key(key: EllipticCurvePublicKey) -> str:
+    """SHA-256 (hex) over a SubjectPublicKeyInfo."""
+    return ca_pin(spki_der(key))
+
+
+def key_identifier(certificate: x509.Certificate) -> bytes:
+    """The SubjectKeyIdentifier of one of our CAs; b"" when it has none."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (ValueError, x509.ExtensionNotFound):
+        return b""
+
+
+def issuer_identifier(certificate: x509.Certificate) -> bytes:
+    """The AuthorityKeyIdentifier's key identifier; b"" when there is none."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except (ValueError, x509.ExtensionNotFound):
+        return b""
+    return found or b""
+
+
 def make_root(key: EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    """The self-signed root; it signs issuing CAs and nothing else."""
+    """The self-signed root; it signs issuing CAs and its successor, nothing else."""
     name = _name("Vedette root CA")
-    return _ca(_base(name, name, key.public_key(), now, timedelta(days=ROOT_DAYS)), key, key, path_length=1)
+    return _ca(_base(name, name, key.public_key(), now, timedelta(days=ROOT_DAYS)), key, path_length=None)
 
 
 def make_issuing(
-    key: EllipticCurvePrivateKey, root: x509.Certificate, root_key: EllipticCurvePrivateKey, now: datetime
+    key: EllipticCurvePublicKey, root: x509.Certificate, root_key: EllipticCurvePrivateKey, now: datetime
 ) -> x509.Certificate:
-    """The CA that signs the server's and the sensors' certificates."""
-    builder = _base(_name("Vedette issuing CA"), root.subject, key.public_key(), now, timedelta(days=ISSUING_DAYS))
-    return _ca(builder, key, root_key, path_length=0)
+    """The CA that signs the server's and the sensors' certificates; its key is in its name, so that two differ."""
+    name = _name(f"Vedette issuing CA {pin_of_key(key)[:8]}")
+    builder = _base(name, root.subject, key, now, timedelta(days=ISSUING_DAYS), root)
+    return _ca(builder, root_key, path_length=0)
+
+
+def make_link(
+    successor: x509.Certificate, root: x509.Certificate, root_key: EllipticCurvePrivateKey, now: datetime
+) -> x509.Certificate:
+    """The old root's word for the new root's key (NewWithOld, RFC 4210 section 4.4).
+
+    Both have one name (self-issued, RFC 5280 section 3.2). Neither has a path length, because verifiers differ in
+    whether they count self-issued certificates, and a box may have missed several roll-overs; that an issuing CA makes
+    no CAs is said by its own.
+    """
+    key = successor.public_key()
+    if not isinstance(key, EllipticCurvePublicKey) or successor.subject != root.subject:
+        raise OperatorError("another kind of certificate came, a root made by `ca new-root` was allowed")
+    builder = _base(root.subject, root.subject, key, now, timedelta(days=ROOT_DAYS), root)
+    return _ca(builder, root_key, path_length=None)
+
+
+def make_request(key: EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
+    """An issuing CA's request to its root; only the key in it will count."""
+    name = _name(f"Vedette issuing CA {pin_of_key(key.public_key())[:8]}")
+    return x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
 
 
 def make_server(
@@ -141,7 +186,7 @@ def _base(
     life: timedelta,
     within: x509.Certificate | None = None,
 ) -> x509.CertificateBuilder:
-    """Names, serial, validity; a leaf never outlives the CA it hangs from."""
+    """Names, serial, validity; nothing outlives the CA it hangs from."""
     end = now + life if within is None else min(now + life, within.not_valid_after_utc)
     return (
         x509.CertificateBuilder()
@@ -169,15 +214,14 @@ def _usage(*, signature: bool = False, certificates: bool = False) -> x509.KeyUs
     )
 
 
-def _ca(
-    builder: x509.CertificateBuilder, key: EllipticCurvePrivateKey, signer: EllipticCurvePrivateKey, path_length: int
-) -> x509.Certificate:
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-    builder = builder.add_extension(_usage(certificates=True), critical=True)
-    if signer is not key:
-        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-        builder = builder.add_extension(authority, critical=False)
-    return builder.sign(signer, hashes.SHA256())
+def _ca(builder: x509.CertificateBuilder, signer: EllipticCurvePrivateKey, path_length: int | None) -> x509.Certificate:
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(authority, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
 
 
 def _leaf(

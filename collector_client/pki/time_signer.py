@@ -25,7 +25,7 @@ class TimeSigner:
     """Of one authority's folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._server, self._root = folder / "server.pem", folder / "root.pem"
+        self._folder, self._server = folder, folder / "server.pem"
         self._digest = b""
         self._key: ec.EllipticCurvePrivateKey | None = None
         self._chain: tuple[bytes, ...] = ()
@@ -41,15 +41,17 @@ class TimeSigner:
 
     def _load(self) -> ec.EllipticCurvePrivateKey:
         try:
-            server, root = self._server.read_bytes(), self._root.read_bytes()
-            digest = hashlib.sha256(server + root).digest()
+            server = self._server.read_bytes()
+            # Also a retired root's: a box that was away knows no other pin, and the link leads from it to the leaf.
+            roots = b"".join(path.read_bytes() for path in sorted(self._folder.glob("root*.pem")))
+            digest = hashlib.sha256(server + roots).digest()
             if self._key is None or digest != self._digest:
                 key = load_pem_private_key(server, None)
                 if not isinstance(key, ec.EllipticCurvePrivateKey):
                     raise OperatorError(f"{self._server}: {type(key).__name__} came, an elliptic-curve key was allowed")
-                chain = [*x509.load_pem_x509_certificates(server), *x509.load_pem_x509_certificates(root)]
+                chain = [*x509.load_pem_x509_certificates(server), *x509.load_pem_x509_certificates(roots)]
                 self._key, self._digest = key, digest
-                self._chain = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+                self._chain = tuple(dict.fromkeys(certificate.public_bytes(Encoding.DER) for certificate in chain))
         except (OSError, ValueError, TypeError) as error:
             raise OperatorError(
                 f"{self._server}: cannot be used to sign the time ({error})", advice="restore it from a backup"

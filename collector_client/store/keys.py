@@ -83,6 +83,19 @@ def issue(
     )
 
 
+def certificates_in_use(connection: sqlite3.Connection, now_ns: int) -> list[tuple[str, bytes]]:
+    """Sensor id and certificate (DER), in date at `now_ns`, of every key that its sensor, which is not revoked, may
+    need: the current one and one that was not used yet. A superseded one is not needed, even while it still may speak.
+    """
+    rows = connection.execute(
+        "SELECT sensor_keys.sensor_id, sensor_keys.certificate FROM sensor_keys JOIN sensors USING (sensor_id)"
+        " WHERE revoked_ns IS NULL AND sensor_keys.certificate IS NOT NULL AND not_after_ns > ?"
+        " AND ends_ns IS NULL ORDER BY sensor_keys.sensor_id",
+        (now_ns,),
+    )
+    return [(str(name), bytes(der)) for name, der in rows]
+
+
 def end_others(connection: sqlite3.Connection, sensor_id: str, key_id: str, now_ns: int, *, but: str = "") -> list[str]:
     """End at once every other key of the sensor, also one in its grace; not the one named by `but`.
 

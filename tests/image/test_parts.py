@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image import ear
 from image.elf import parse
 from image.errors import DrillError, InputError
 from image.frames import frames
 from image.keys import Keys
+from image.lives import written_past
 from image.machine import clean
 from image.sbom import bill, parse_status
 from image.standstill import chosen
@@ -137,3 +141,47 @@ def test_a_disk_that_stands_still_starts_what_the_boot_loader_would_choose(names
 def test_an_esp_without_a_kernel_file_of_ours_starts_nothing() -> None:
     with pytest.raises(DrillError):
         chosen(["other.efi", "vedette_0.1.0.efi.new"])
+
+
+def test_a_first_boots_first_write_is_seen_behind_the_image(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    with disk.open("wb") as file:
+        file.write(b"x" * 65536)
+        file.truncate(1 << 24)
+    assert not written_past(disk, 65536)
+    with disk.open("r+b") as file:
+        file.seek(1 << 23)
+        file.write(b"LUKS")
+    assert written_past(disk, 65536)
+
+
+def test_a_box_that_does_not_listen_is_one_named_error(tmp_path: Path) -> None:
+    with pytest.raises(DrillError, match="drill"):
+        ear.ask(tmp_path / "drill.sock", "true", timeout_s=1)
+
+
+@pytest.mark.parametrize(("answer", "said"), [('{"code": 0, "said": "x"}', "x"), ('{"code": 3, "said": "no"}', None)])
+def test_what_a_program_in_the_box_said_is_heard_and_its_failure_too(
+    tmp_path: Path, answer: str, said: str | None
+) -> None:
+    path = tmp_path / "drill.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def box() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer.encode() + b"\n")
+
+        thread = threading.Thread(target=box)
+        thread.start()
+        try:
+            if said is None:
+                with pytest.raises(DrillError, match="exit 3, 0 was allowed"):
+                    ear.ask(path, "true", timeout_s=5)
+            else:
+                assert ear.ask(path, "true", timeout_s=5) == said
+        finally:
+            thread.join()

@@ -199,7 +199,7 @@ def test_a_certificate_of_another_key_is_refused(
 def test_a_certificate_of_another_ca_is_refused(collector: FakeCollector, folder: IdentityFolder) -> None:
     other = Authority("Other")
     collector.issue = lambda key: [other.sensor(key), other.issuing]
-    with pytest.raises(IssuedWrongError, match="does not lead to the pinned CA"):
+    with pytest.raises(IssuedWrongError, match="does not lead to a trusted CA"):
         run(plan(collector), folder)
     assert nothing_written(folder)
 

@@ -164,5 +164,6 @@ def test_a_nonce_has_one_form(text: str) -> None:
 
 def test_chain_is_leaf_first_root_last(told: SignedTime, authority: Authority) -> None:
     names = [x509.load_der_x509_certificate(der).subject.rfc4514_string() for der in told.chain]
-    assert names == ["CN=127.0.0.1", "CN=Vedette issuing CA", "CN=Vedette root CA"]
+    assert (names[0], names[2:]) == ("CN=127.0.0.1", ["CN=Vedette root CA"])
+    assert names[1].startswith("CN=Vedette issuing CA ")
     assert x509.load_der_x509_certificate(told.chain[0]).public_bytes(Encoding.DER) == told.chain[0]

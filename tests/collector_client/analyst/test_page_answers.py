@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from appliance.wire.snml import Detail, Encoding, Reference, Sensor
+from collector_client.pki import Authority
+from collector_client.pki.profile import ISSUING_DAYS
 from collector_client.store import Control, Writer, heartbeats, sensors
 from tests.collector_client.analyst.visitor import Visitor
 from tests.fakes.clock import FakeClock
@@ -329,3 +331,10 @@ def test_an_alert_whose_bytes_rotted_is_not_shown_as_evidence(
     connection.close()
     assert "no longer have the SHA-256" in client.get("/alerts/2026-11-1").text
     assert client.get("/alerts/2026-11-2").status == 503
+
+
+def test_the_sensors_page_warns_of_an_issuing_ca_that_ends_soon(tmp_path: Path) -> None:
+    Authority.create(tmp_path / "pki", ["localhost"], NOW - (ISSUING_DAYS - 30) * 86_400 * NS)
+    Control.create(tmp_path).close()
+    with Visitor(tmp_path, FakeClock(NOW)) as client:
+        assert "the issuing CA issuing ends in 30 days" in Tags(client.get("/sensors").text).text

@@ -17,8 +17,11 @@ from appliance.enroll import EnrollmentRefusedError, RenewalPlan, renew
 from appliance.enroll.refused import refused
 from appliance.enroll.reissue import Reissue
 from appliance.identity import Answer, IdentityFolder, TpmKeyLostError
+from appliance.identity.certificates import parse_pem
 from appliance.identity.tpm import TpmKeyStore
 from appliance.identity.tpm.session import open_tpm
+from appliance.wire.enrollment import encode_base64
+from collector_client.pki import PKI_NAME, Authority
 from tests.collector_client.boxes import Box
 from tests.collector_client.harness import Collector
 from tests.collector_client.ingest.test_box_renews import many
@@ -104,16 +107,17 @@ def test_a_cleared_tpm_is_named_with_the_way_back_and_the_collector_is_not_asked
 
 
 def test_a_collector_without_renewal_by_tpm_is_named_and_nothing_weaker_is_tried(box: Box) -> None:
-    signer = folder_of(box.enrolled()).load().signer
-    assert isinstance(signer, object)
+    identity = folder_of(box.enrolled()).load()
+    signer, ca = identity.signer, Authority.open(box.collector.directory / PKI_NAME)
     exchange = Reissue(
         "https://old",
         sensor_id="s-" + "a" * 20,
-        trusted=[],
+        trusted=parse_pem("ca.pem", identity.ca_path.read_bytes()),
         spki=signer.spki_der(),
         csr_der=b"",
         residency=signer.residency_request(b"csr"),  # type: ignore[attr-defined]
     )
+    exchange.answered(Answer(200, {}, encode_base64(ca.ca_certs_only())), SystemClock().wall_ns())
     with pytest.raises(EnrollmentRefusedError, match="does not know keys in a TPM") as told:
         exchange.answered(Answer(404, {}, b""), 0)
     assert "update the collector" in told.value.advice

@@ -16,7 +16,6 @@ import pytest
 
 from appliance.enroll.renew import NEXT as STAGES
 from appliance.enroll.steps import NEXT as STEPS
-from appliance.enroll.steps import Step
 from collector_client.care import verify_store
 from tests.collector_client.boxes import Box
 from tests.collector_client.harness import Collector
@@ -58,8 +57,15 @@ def ends_well(box: Box, job: Job, moment: str) -> list[tuple[object, ...]]:
     return keys
 
 
-def cut_everywhere(box: Box, next_job: Callable[[], Job], keys_after: int | None) -> set[str]:
-    """Cut a job at its first moment, its second, and so on to its end; the moments that there were."""
+def cut_everywhere(
+    box: Box,
+    next_job: Callable[[], Job],
+    keys_after: int | None,
+    meanwhile: Callable[[Job], Job] = lambda job: job,
+) -> set[str]:
+    """Cut a job at its first moment, its second, and so on to its end; the moments that there were. `meanwhile` is what
+    happens while the power is off, and gives the job to go on with.
+    """
     seen: set[str] = set()
     for number in range(1, TOO_MANY):
         job = next_job()
@@ -71,7 +77,7 @@ def cut_everywhere(box: Box, next_job: Callable[[], Job], keys_after: int | None
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert len(passed) == number
-        keys = ends_well(box, job, f"moment {number}: {passed[-1]}")
+        keys = ends_well(box, meanwhile(job), f"moment {number}: {passed[-1]}")
         assert keys_after is None or len(keys) == keys_after, f"after {passed[-1]}: {keys}"
     else:
         raise AssertionError("it never came to its end")
@@ -81,7 +87,7 @@ def cut_everywhere(box: Box, next_job: Callable[[], Job], keys_after: int | None
 
 def steps_of(resident: bool, *, first: bool) -> set[str]:
     """What must be among the moments, by the tables."""
-    of_all = {str(step) for step in STEPS[resident] if first or step is not Step.CA}
+    of_all = {str(step) for step in STEPS[resident]}
     return of_all if first else of_all | {str(stage) for stage in STAGES}
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from appliance.wire import session
-from collector_client.pki import Authority, profile
+from collector_client.pki import PKI_NAME, Authority, KeyPlaces, profile, rollover
 from collector_client.store import Control, sensors
 from tests.collector_client.harness import DAY_NS, Collector, production
 from tests.fakes.sensor import FakeSensor, event
@@ -155,3 +155,25 @@ def test_all_else_is_404_or_405(collector: Collector, method: str, path: str, st
     answer = collector.sensor().request(method, path)
     assert (answer.status, answer.code) == (status, code)
     assert answer.headers["Server"] == "vedette"
+
+
+def test_that_its_ca_is_retired_is_told_only_to_a_sensor_whose_key_is_on_record(collector: Collector) -> None:
+    """A box reads more into it: that its next key is known, so that it can let go of the one before."""
+    sensor = collector.sensor()
+    pki, now_ns = collector.directory / PKI_NAME, collector.clock.wall_ns()
+    unknown = ec.generate_private_key(ec.SECP256R1())
+    made = collector.authority.issue_sensor(unknown.public_key(), now_ns, 30, name=sensor.sensor_id)
+    _, request = rollover.request(pki, "file", "", KeyPlaces())
+    rollover.install(pki, [rollover.sign(pki, request, now_ns)], now_ns)
+    rollover.retire(pki, "issuing")
+    collector.stop()
+    collector.start()
+    for key, certificate, code in (
+        (sensor.key, sensor.certificate, "AUTHORITY_RETIRED"),
+        (unknown, made.der, "CERTIFICATE_FOREIGN"),
+    ):
+        box = collector.box(key)
+        box.learn_ca()
+        box.sensor_id, box.certificate = sensor.sensor_id, certificate
+        assert box.send([event(1)]).code == code
+    assert not list(collector.directory.glob("alerts-*.db"))
