@@ -155,7 +155,7 @@ class SessionCode(Enum):
     PATH = (40357, 404, "Nothing is at this path.", "Check the collector's address: [collector] urls.")
     BODY_TOO_SLOW = (40358, 408, "The body did not arrive in time.", "Send it again; check the link's quality.")
     UPDATE_NOT_OFFERED = (
-        40362,
+        40363,
         404,
         "The update is not, or no more, offered to this sensor.",
         "Ask for the offer anew.",
