@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -44,10 +45,13 @@ class Bundle:
             EnvironmentFault: the file cannot be read.
         """
         try:
-            # The folder is another user's: no link of theirs leads us elsewhere.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # The folder is another user's: no link of theirs leads us elsewhere, and no pipe holds us up.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise EnvironmentFault(f"{path}: {error.strerror}", advice="Name a bundle that is there.") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BundleRefusedError(f"{path}: no file came, a bundle was allowed")
         file = os.fdopen(descriptor, "rb")
         try:
             return cls._read(file, keys)

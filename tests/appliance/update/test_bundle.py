@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +135,14 @@ def test_a_link_in_the_place_of_a_bundle_is_not_followed(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(tmp_path / "b")
     with pytest.raises(EnvironmentFault):
         Bundle.open(tmp_path / "link", MAKER.keys())
+
+
+def test_a_pipe_or_a_folder_in_the_place_of_a_bundle_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BundleRefusedError):
+        Bundle.open(tmp_path / "pipe", MAKER.keys())
+    with pytest.raises(BundleRefusedError):
+        Bundle.open(tmp_path, MAKER.keys())
 
 
 def test_a_part_that_fits_no_slot_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
