@@ -120,3 +120,10 @@ def test_nothing_comes_in_by_the_packet_filter() -> None:
     assert "hook forward priority filter; policy drop;" in rules
     accepted = [line for line in rules.partition("chain forward")[0].splitlines() if "accept" in line]
     assert not [line for line in accepted if "tcp" in line or "dport 22" in line]
+
+
+def test_no_path_or_socket_waits_for_what_waits_for_it() -> None:
+    """They come before basic.target (systemd.path(5)), and all services after it."""
+    for unit in (LIB / "systemd/system").glob("vedette*.path"):
+        lines = unit.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if line.startswith(("After=", "Requires="))], unit.name
