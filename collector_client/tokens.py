@@ -6,13 +6,14 @@ Rules of this file: the secret leaves it once, in the value returned; the store 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import secrets
 from typing import NamedTuple
 
 from appliance.wire.enrollment import EnrollmentToken
 from collector_client.errors import OperatorError
-from collector_client.store import Control, audit, residency, sensors, tenants, tokens
+from collector_client.store import Control, audit, elements, residency, sensors, tenants, tokens
 from collector_client.store.errors import UnknownSensorError
 
 _ID_BYTES = 8
@@ -46,11 +47,23 @@ def parse_ek(text: str) -> bytes:
     Raises:
         OperatorError: another form.
     """
+    return _digest("EK", text, "vedette enroll --show-ek")
+
+
+def parse_key(text: str) -> bytes:
+    """The SHA-256 of the SubjectPublicKeyInfo of a key in a secure element, in hex. Blanks and colons are forgiven.
+
+    Raises:
+        OperatorError: another form.
+    """
+    return _digest("key", text, "vedette supervisor element")
+
+
+def _digest(what: str, text: str, command: str) -> bytes:
     digits = re.sub(r"[\s:]", "", text[:256]).lower()
     if not _DIGEST.fullmatch(digits):
         raise OperatorError(
-            f"EK {text[:80]!r} came, 64 hexadecimal digits were allowed",
-            advice="the box tells it: vedette enroll --show-ek",
+            f"{what} {text[:80]!r} came, 64 hexadecimal digits were allowed", advice=f"the box tells it: {command}"
         )
     return bytes.fromhex(digits)
 
@@ -66,11 +79,12 @@ def new_token(
     by: str = "",
     ek_sha256: bytes | None = None,
     for_sensor: str | None = None,
+    key_sha256: bytes | None = None,
 ) -> EnrollmentToken:
     """Make a token for one sensor of a site; tenant and site are made where they are new.
 
-    `by` is the operator; with `ek_sha256` only the TPM with that endorsement key enrolls; `for_sensor` is of
-    `continuing_token` alone.
+    `by` is the operator; with `ek_sha256` only the TPM with that endorsement key enrolls, with `key_sha256`
+    only the box with that key in its secure element; `for_sensor` is of `continuing_token` alone.
 
     Raises:
         OperatorError: a name that is empty, long, or not made of letters, digits, blanks, dots and dashes.
@@ -95,20 +109,25 @@ def new_token(
             made_by=by,
             ek_sha256=ek_sha256,
             for_sensor=for_sensor,
+            key_sha256=key_sha256,
         )
         detail = f"{tenant}/{site}, for {life_s} s" + (f", EK {ek_sha256.hex()}" if ek_sha256 else "")
+        detail += f", key {key_sha256.hex()} in a secure element" if key_sha256 else ""
         detail += f", to go on with {for_sensor}" if for_sensor else ""
         audit.record(connection, now_ns, by or _NOBODY, "token new", token.token_id, detail)
     return token
 
 
 class Continued(NamedTuple):
-    """A token that goes on with a sensor's record; `ek_sha256` is the one TPM that may, None: any box."""
+    """A token that goes on with a sensor's record; `ek_sha256` is the one TPM that may, `key_sha256` the one key in a
+    secure element; both None: any box.
+    """
 
     token: EnrollmentToken
     tenant: str
     site: str
     ek_sha256: bytes | None
+    key_sha256: bytes | None
 
 
 def continuing_token(
@@ -119,12 +138,13 @@ def continuing_token(
     *,
     by: str = "",
     ek_sha256: bytes | None = None,
+    key_sha256: bytes | None = None,
     other_box: bool = False,
 ) -> Continued:
     """Make a token whose key goes on with a sensor's record: after a reset, a new disk or a new box.
 
-    Only the TPM that proved the sensor's last key may enroll with it, unless `ek_sha256` names another one or
-    `other_box` lets in any. A sensor that proved none is not bound to a box.
+    Only the TPM that proved the sensor's last key, or the secure element that signs for it, may enroll with it, unless
+    `ek_sha256` or `key_sha256` names another one or `other_box` lets in any. A sensor that has neither is not bound.
 
     Raises:
         UnknownSensorError: no such record.
@@ -133,15 +153,27 @@ def continuing_token(
     with control.reading() as connection:
         record = sensors.find(connection, sensor_id)
         proved = residency.tpm_of(connection, sensor_id)
+        element = elements.of_sensor(connection, sensor_id)
     if record is None:
         raise UnknownSensorError(
             f"sensor {sensor_id} has no record here", advice="list them: vedette-collector sensors"
         )
-    ek = ek_sha256 or (None if other_box else proved)
+    ek, key = ek_sha256, key_sha256
+    if ek is None and key is None and not other_box:
+        ek, key = (proved, None) if element is None else (None, hashlib.sha256(element.spki).digest())
     made = new_token(
-        control, record.tenant, record.site, record.label, life_s, now_ns, by=by, ek_sha256=ek, for_sensor=sensor_id
+        control,
+        record.tenant,
+        record.site,
+        record.label,
+        life_s,
+        now_ns,
+        by=by,
+        ek_sha256=ek,
+        for_sensor=sensor_id,
+        key_sha256=key,
     )
-    return Continued(made, record.tenant, record.site, ek)
+    return Continued(made, record.tenant, record.site, ek, key)
 
 
 def revoke_token(control: Control, token_id: str, reason: str, now_ns: int, *, by: str = "") -> None:

@@ -44,10 +44,10 @@ def release(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-def sources(numbers: tuple[int, int, int], board: str) -> dict[str, bytes]:
-    """Name in the slot -> source of every module that a slot has."""
-    out = {f"supervisor/{path.name}": path.read_bytes() for path in (ROOT / "firmware" / "supervisor").glob("*.py")}
-    out |= {f"appliance/wire/{name}": (ROOT / "appliance" / "wire" / name).read_bytes() for name in WIRE}
+def sources(numbers: tuple[int, int, int], board: str, root: Path = ROOT) -> dict[str, bytes]:
+    """Name in the slot -> source of every module that a slot has, from the tree at `root`."""
+    out = {f"supervisor/{path.name}": path.read_bytes() for path in (root / "firmware" / "supervisor").glob("*.py")}
+    out |= {f"appliance/wire/{name}": (root / "appliance" / "wire" / name).read_bytes() for name in WIRE}
     version = ".".join(map(str, numbers))
     text = f'"""Which release this is."""\n\nVERSION = {version!r}\nNUMBERS = {numbers!r}\nBOARD = {board!r}\n'
     return out | {"release.py": text.encode()}

@@ -13,6 +13,7 @@ from typing import Any
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter
 from appliance.clock import SystemClock
 from appliance.config import load_config
+from appliance.daemon import ReachedElement
 from appliance.doctor import CheckName, Patient, Result, State, examine
 from appliance.identity import KeyFileError, TpmError
 
@@ -41,7 +42,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine and print."""
-    patient = Patient(load_config(args.config), SystemClock())
+    config = load_config(args.config)
+    patient = Patient(config, SystemClock(), ReachedElement(config))
     if patient.folder.certificate_path.exists():
         try:
             patient.folder.keys.prepare(patient.folder.key_path, patient.state_dir / "run" / "openssl.cnf")

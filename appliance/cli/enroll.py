@@ -89,7 +89,8 @@ def show_ek(folder: IdentityFolder, args: argparse.Namespace) -> int:
     digest = folder.keys.ek_sha256().hex()
     if not digest:
         raise OperatorError(
-            '[identity] key_store = "software" came, "tpm" was allowed', advice="a token is bound to a TPM only"
+            f'[identity] key_store = "{folder.keys.assurance}" came, "tpm" was allowed',
+            advice="a token is bound to a TPM, or to the key in a secure element: vedette supervisor element",
         )
     print(json.dumps({"ek_sha256": digest}) if args.json else digest)
     return 0

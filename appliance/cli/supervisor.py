@@ -7,6 +7,7 @@ Rules of this file: argument handling and printing. Where the daemon runs it has
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import secrets
 import signal
@@ -22,11 +23,13 @@ from appliance.cli.reach import asked, greeted, keys_of, listening, progress, st
 from appliance.cli.status import shown
 from appliance.clock import SystemClock
 from appliance.config import load_config
-from appliance.daemon.control import CONTROL_SOCKET, order
+from appliance.daemon import ReachedElement
+from appliance.daemon.control import CONTROL_SOCKET, ControlServer, order
 from appliance.daemon.guard import supervisor_of
 from appliance.daemon.status import ask_status
 from appliance.errors import EnvironmentFault, OperatorError
 from appliance.health import Liveness, Notifier, Watchdog
+from appliance.identity import ElementKeyStore
 from appliance.mcu import KeySource, NoAnswerError, State, make_link_key
 from appliance.mcu.orders import hold, pair, update
 from appliance.mcu.upgrade import MAX_BYTES, Firmware
@@ -39,6 +42,10 @@ EXAMPLES = {
     "info": """\
   vedette supervisor info
   vedette supervisor info --json | jq -r .last_reset
+""",
+    "element": """\
+  vedette supervisor element
+  vedette supervisor element --json | jq -r .key_sha256   # for the provider: vedette-collector token new --key
 """,
     "pair": "  vedette supervisor pair\n",
     "hold": """\
@@ -55,6 +62,9 @@ EXAMPLES = {
 DESCRIPTIONS = {
     "info": "What the supervisor says of itself and of the box: its state, why the box was last started, how often in a"
     " row, voltage\nand temperature. Exit 1 when no supervisor listens.",
+    "element": "At manufacture, on a board with a secure element: its serial number and the digest of its key, which is"
+    " made now if\nthere is none. The provider pins that digest in the box's token: an element cannot prove that"
+    " it is one.",
     "pair": "At manufacture, or after the supervisor was made to forget its key by a hand at its button: give it this"
     " box's key. With\nthe sensor's key in a TPM the TPM makes that key, and nothing of it is on the disk; else it is a"
     " file. Paired already is\nno error. The daemon must be at rest.",
@@ -69,6 +79,7 @@ DESCRIPTIONS = {
 }
 HELP = {
     "info": "what the supervisor says",
+    "element": "the secure element's key, for the provider",
     "pair": "give the supervisor this box's key",
     "hold": "have it not judge for a while",
     "update": "give it another firmware",
@@ -87,7 +98,7 @@ def add(commands: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     runs: dict[str, Callable[[argparse.Namespace], int]] = {
-        "info": run_info, "pair": run_pair, "hold": run_hold, "update": run_update,
+        "info": run_info, "element": run_element, "pair": run_pair, "hold": run_hold, "update": run_update,
         "restarting": run_restarting, "wait": run_wait,
     }  # fmt: skip
     for name, run in runs.items():
@@ -99,7 +110,7 @@ def add(commands: Any) -> None:
             formatter_class=formatter,
         )
         add_config_option(action)
-        if name in ("info", "pair", "hold", "update"):
+        if name in ("info", "element", "pair", "hold", "update"):
             action.add_argument("--json", action="store_true", help="print one JSON object")
         if name == "hold":
             action.add_argument("seconds", metavar="SECONDS", type=int, help="how long, from now; 0: no longer")
@@ -126,6 +137,18 @@ def run_info(args: argparse.Namespace) -> int:
         for name, value in said.items():
             print(f"{name:24} {shown(list(value) if isinstance(value, tuple) else value)}")
     return 1 if said["state"] in NOT_LISTENING else 0
+
+
+def run_element(args: argparse.Namespace) -> int:
+    """Print what the provider pins."""
+    element = ReachedElement(load_config(args.config))
+    key = ElementKeyStore(element).element_key()
+    digest, serial = hashlib.sha256(key.spki_der()).hexdigest(), element.serial().hex()
+    if args.json:
+        print(json.dumps({"serial": serial, "key_sha256": digest}))
+    else:
+        print(f"{'serial':24} {serial}\n{'key_sha256':24} {digest}")
+    return 0
 
 
 def run_pair(args: argparse.Namespace) -> int:
@@ -213,6 +236,17 @@ def run_wait(args: argparse.Namespace) -> int:
     beat = liveness.register("supervisor", within_s=LOOP_OVERDUE_S)
     watchdog = Watchdog(notifier, liveness)
     threading.Thread(target=watchdog.run, args=(threading.Event(),), name="watchdog", daemon=True).start()
+    # What sets the box up may need the secure element, and the port is ours.
+    control = None
+    try:
+        control = ControlServer(state_dir(config) / "run" / CONTROL_SOCKET, supervisor)
+        control.start()
+    except EnvironmentFault as error:
+        tell(f"{error}; the box is kept alive, but nobody can use the secure element")
     notifier.ready("waiting to be set up")
-    supervisor.run(stop, beat=beat)
+    try:
+        supervisor.run(stop, beat=beat)
+    finally:
+        if control is not None:
+            control.close()
     return 0

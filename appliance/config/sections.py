@@ -43,8 +43,9 @@ class IdentitySection:
 
     key_store: str = key(
         "tpm",
-        "tpm: made in the TPM and never out of it; software: a file, which can be copied",
-        choices=("tpm", "software"),
+        "tpm: made in the TPM and never out of it; secure-element: in the supervisor's, which signs for a file of each"
+        " day; software: a file, which can be copied",
+        choices=("tpm", "secure-element", "software"),
     )
     tcti: str = key("", "Way to the TPM as a TCTI string; empty: device:/dev/tpmrm0")
 

@@ -1,6 +1,7 @@
 """The local control socket: what a person may have the running daemon do with the supervisor, which has one port only.
 
     caller   one line of JSON: {"do": "hold", "seconds": 60, "reason": "service"}
+             or {"do": "element", "call": "sign", "data": "<hex>"}, done with {"data": "<hex>"} or null
              or {"do": "update", "name": "...", "version": ""} with the open file beside it (SCM_RIGHTS, unix(7))
     daemon   lines of JSON: {"at": 160, "of": 5000} as it goes on, at last {"done": {...}} or {"error": "...", ...}
 
@@ -22,7 +23,8 @@ from typing import Any
 
 from appliance.daemon.private_socket import listen
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
-from appliance.mcu import Supervisor
+from appliance.mcu import LinkElement, Supervisor
+from appliance.mcu.element import serve
 from appliance.mcu.orders import hold, update
 from appliance.mcu.upgrade import MAX_BYTES, Firmware
 
@@ -99,6 +101,13 @@ class ControlServer:
         match request:
             case {"do": "hold", "seconds": int(seconds), "reason": str(reason)}:
                 return {"granted_s": hold(supervisor.ask, seconds, reason)}
+            case {"do": "element", "call": str(call), "data": str(coded)}:
+                try:
+                    octets = bytes.fromhex(coded)
+                except ValueError as error:
+                    raise OperatorError("no hexadecimal digits came") from error
+                came = serve(LinkElement(supervisor.ask), call, octets)
+                return {"data": None if came is None else came.hex()}
             case {"do": "update", "name": str(name), "version": str(version)}:
                 firmware = Firmware.parse(name, data, version)
                 if not self._updating.acquire(blocking=False):

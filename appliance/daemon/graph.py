@@ -23,6 +23,7 @@ from appliance import __version__
 from appliance.clock import Clock
 from appliance.config import Config
 from appliance.daemon.beat import HealthBeat
+from appliance.daemon.element import ReachedElement
 from appliance.daemon.guard import open_supervisor, take_pulse
 from appliance.engine.alerting import EventBuilder
 from appliance.engine.pipeline import Pipeline
@@ -157,7 +158,7 @@ def identity_folder(config: Config) -> IdentityFolder:
     Raises:
         TpmMissingError: a TPM is asked for and there is no library to speak to it.
     """
-    keys = key_store(config.identity.key_store, config.identity.tcti)
+    keys = key_store(config.identity.key_store, config.identity.tcti, ReachedElement(config))
     return IdentityFolder(Path(config.sensor.state_dir) / "identity", keys)
 
 

@@ -21,6 +21,7 @@ from appliance.doctor.checks import (
     proxy,
     quota,
     rules,
+    supervisor,
     tcp,
     tls_chain,
     token,
@@ -50,6 +51,7 @@ CHECKS: Mapping[CheckName, tuple[Check, tuple[CheckName, ...]]] = {
     _N.CAPTURE: (capture.check, ()),
     _N.DISK: (disk.check, ()),
     _N.SPOOL: (spool_check.check, ()),
+    _N.SUPERVISOR: (supervisor.check, ()),
 }
 
 

@@ -19,6 +19,7 @@ from appliance.identity import (
     AbsentKeyStore,
     Answer,
     CollectorUrl,
+    ElementMissingError,
     HttpsConnection,
     Identity,
     IdentityFolder,
@@ -26,6 +27,7 @@ from appliance.identity import (
     LinkError,
     NotEnrolledError,
     Proxy,
+    SecureElement,
     TpmMissingError,
     key_store,
 )
@@ -43,15 +45,16 @@ MOST_S = 10.0
 class Patient:
     """One box as it is configured."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
-        """
+    def __init__(self, config: Config, clock: Clock, element: SecureElement | None = None) -> None:
+        """`element`: the way to the secure element, for boxes that have one.
+
         Raises:
             OperatorError: an address or the proxy has another form.
         """
         self.config = config
         self.clock = clock
         self.state_dir = Path(config.sensor.state_dir)
-        self.folder = IdentityFolder(self.state_dir / "identity", _keys(config))
+        self.folder = IdentityFolder(self.state_dir / "identity", _keys(config, element))
         self.urls = [CollectorUrl.parse(url) for url in config.collector.urls]
         self.proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
         self.timeout_s = min(float(config.collector.timeout_s), MOST_S)
@@ -148,12 +151,14 @@ class Patient:
             connection.close()
 
 
-def _keys(config: Config) -> KeyStore:
+def _keys(config: Config, element: SecureElement | None) -> KeyStore:
     """The configured store, or one that tells its check why it is not there."""
     try:
-        return key_store(config.identity.key_store, config.identity.tcti)
+        return key_store(config.identity.key_store, config.identity.tcti, element)
     except TpmMissingError as exc:
         return AbsentKeyStore("tpm", exc)
+    except ElementMissingError as exc:
+        return AbsentKeyStore("secure-element", exc)
 
 
 _COLLECTOR = "is this a collector? check [collector] urls"

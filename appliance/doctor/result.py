@@ -28,6 +28,7 @@ class CheckName(Enum):
     CAPTURE = "capture"
     DISK = "disk"
     SPOOL = "spool"
+    SUPERVISOR = "supervisor"
 
 
 class State(Enum):

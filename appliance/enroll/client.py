@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from appliance.clock import Clock, CorrectedClock
 from appliance.enroll.asking import send
-from appliance.enroll.csr import certificate_request
+from appliance.enroll.csr import certificate_request, element_enrollment
 from appliance.enroll.exchange import Exchange
 from appliance.enroll.steps import Ask, Issued, Step
 from appliance.errors import OperatorError
@@ -26,6 +26,7 @@ from appliance.identity import (
     ResidentSigner,
     SensorCertificate,
     Signer,
+    VouchedSigner,
 )
 from appliance.identity.certificates import parse_pem
 from appliance.identity.folder import read_small
@@ -115,7 +116,7 @@ def enroll(
 
     Raises:
         WrongPinError: the server's CA is not the pinned one.
-        TpmError: the TPM is missing, refuses, or does not know the key.
+        TpmError, ElementError: the TPM or secure element is missing, refuses, or does not know the key.
         TokenUnknownError, TokenUsedError, TokenExpiredError, TokenRevokedError, TokenOtherTpmError,
         EnrollmentRefusedError: the collector said no.
         IssuedWrongError: what it issued is not ours.
@@ -150,7 +151,13 @@ def _enroll_at(
     on_step: Callable[[str], None],
 ) -> Enrolled:
     exchange = Exchange(
-        str(url), pin=plan.pin, token=plan.token, spki=signer.spki_der(), csr_der=csr_der, residency=residency
+        str(url),
+        pin=plan.pin,
+        token=plan.token,
+        spki=signer.spki_der(),
+        csr_der=csr_der,
+        residency=residency,
+        element=element_enrollment(signer) if isinstance(signer, VouchedSigner) else None,
     )
     while True:
         needs = exchange.needs()

@@ -13,6 +13,7 @@ from appliance.enroll.steps import Ask, Step, Steps
 from appliance.identity import Answer
 from appliance.identity.certificates import pinned_root, to_pem
 from appliance.identity.trust import follow
+from appliance.wire.element import ELEMENT_ENROLL_PATH, ElementEnrollment
 from appliance.wire.enrollment import (
     CACERTS_PATH,
     CSR_MEDIA_TYPE,
@@ -38,12 +39,16 @@ class Exchange(Steps):
         spki: bytes,
         csr_der: bytes,
         residency: ResidencyRequest | None = None,
+        element: ElementEnrollment | None = None,
     ) -> None:
-        """`where` is the collector in errors; `residency` comes with a key in a TPM and only then."""
+        """`where` is the collector in errors; `residency` comes with a key in a TPM and only then, `element` with one
+        that a secure element signs for.
+        """
         super().__init__(where, spki=spki, residency=residency)
         self._pin = pin
         self._token = token
         self._csr_der = csr_der
+        self._element = element
         self._trusted: list[x509.Certificate] = []
 
     @property
@@ -59,6 +64,8 @@ class Exchange(Steps):
             return self._post(TPM_CHALLENGE_PATH, RESIDENCY_MEDIA_TYPE, self._residency.encode())
         if self._proof is not None:
             return self._post(TPM_ENROLL_PATH, RESIDENCY_MEDIA_TYPE, self._proof.encode())
+        if self._element is not None:
+            return self._post(ELEMENT_ENROLL_PATH, "application/json", self._element.to_json())
         ask = self._post(SIMPLEENROLL_PATH, CSR_MEDIA_TYPE, encode_base64(self._csr_der))
         ask.headers["Content-Transfer-Encoding"] = "base64"
         return ask

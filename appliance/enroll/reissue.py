@@ -5,6 +5,7 @@
     key in a file: CERTIFICATE     simplereenroll, mutual TLS          recover, signed by the present key
     key in a TPM:  CHALLENGE       tpm-rechallenge, mutual TLS         tpm-recover-challenge, signed by the present key
                    CERTIFICATE     tpm-reenroll, mutual TLS            tpm-recover
+    secure element CERTIFICATE     element-renew, signed by the element in any case
 
 Rules of this file: a CA that comes is believed only as `identity/trust.py` says; a certificate must be for the next
 key, under what is believed then, and in the sensor's own name.
@@ -20,6 +21,7 @@ from appliance.enroll.errors import RootUnknownError
 from appliance.enroll.steps import NEXT, Ask, Step, Steps
 from appliance.identity import Answer
 from appliance.identity.trust import follow
+from appliance.wire.element import ELEMENT_RENEW_PATH
 from appliance.wire.enrollment import (
     CACERTS_PATH,
     CSR_MEDIA_TYPE,
@@ -53,15 +55,17 @@ class Reissue(Steps):
         spki: bytes,
         csr_der: bytes,
         residency: ResidencyRequest | None = None,
+        by_element: bool = False,
     ) -> None:
         """`trusted` is what was on disk; `spki`, `csr_der`, `residency` are the next key's, the last with a key in a
-        TPM and only then.
+        TPM and only then; `by_element`: a secure element signs, so it begins with `recover`.
         """
         super().__init__(where, spki=spki, residency=residency)
         self._sensor_id = sensor_id
         self._trusted = trusted
         self._csr_der = csr_der
         self._recovery: RecoveryRequest | None = None
+        self._recover_path = ELEMENT_RENEW_PATH if by_element else RECOVER_PATH
 
     def recover(self, recovery: RecoveryRequest) -> None:
         """Begin anew behind the CAs, because the present certificate is out of date or its CA retired; `recovery` is
@@ -78,7 +82,7 @@ class Reissue(Steps):
             path = TPM_REENROLL_PATH if self._recovery is None else TPM_RECOVER_PATH
             return _post(path, RESIDENCY_MEDIA_TYPE, self._proof.encode())
         if self._recovery is not None:
-            path = RECOVER_PATH if self._residency is None else TPM_RECOVER_CHALLENGE_PATH
+            path = self._recover_path if self._residency is None else TPM_RECOVER_CHALLENGE_PATH
             return _post(path, "application/json", self._recovery.to_json())
         if self._residency is not None:
             return _post(TPM_RECHALLENGE_PATH, RESIDENCY_MEDIA_TYPE, self._residency.encode())

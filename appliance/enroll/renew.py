@@ -16,16 +16,15 @@ nothing, so what is dropped leaves nothing behind there.
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
 from appliance.clock import Clock
 from appliance.enroll.asking import ask, send
-from appliance.enroll.csr import renewal_request
+from appliance.enroll.csr import renewal_request, vouched_request
 from appliance.enroll.errors import EnrollmentRefusedError
 from appliance.enroll.reissue import Reissue
 from appliance.enroll.steps import Issued, Step
@@ -41,12 +40,12 @@ from appliance.identity import (
     ResidentSigner,
     SensorCertificate,
     Signer,
+    VouchedSigner,
 )
 from appliance.identity.certificates import parse_pem
 from appliance.identity.folder import read_small
 from appliance.identity.tls import enrollment_context
 from appliance.wire.codes import SessionCode
-from appliance.wire.enrollment import RecoveryRequest, sensor_id
 from appliance.wire.residency import ResidencyChallenge, ResidencyRequest
 from appliance.wire.session import CONFIG_PATH
 
@@ -159,6 +158,9 @@ class Renewal:
             identity.signer.check()
         if stage_of(self._folder) is Stage.ISSUED and not self._usable(identity):
             self._folder.pairs.drop(self._folder.pairs.following())
+        if isinstance(identity.signer, VouchedSigner) and stage_of(self._folder) in (Stage.SETTLED, Stage.KEY_MADE):
+            # Before a key is made for another element.
+            identity.signer.check_voucher()
 
     def do(self, stage: Stage) -> None:
         """Take the step."""
@@ -256,6 +258,7 @@ class Renewal:
         residency: ResidencyRequest | None,
     ) -> Issued:
         present_ca = read_small(identity.ca_path)
+        by_element = isinstance(identity.signer, VouchedSigner)
         exchange = Reissue(
             str(url),
             sensor_id=identity.certificate.sensor_id,
@@ -263,9 +266,10 @@ class Renewal:
             spki=signer.spki_der(),
             csr_der=request_der,
             residency=residency,
+            by_element=by_element,
         )
         self._send(url, exchange, enrollment_context(present_ca))
-        if identity.certificate.life.state(self._clock.wall_ns()) != "expired":
+        if not by_element and identity.certificate.life.state(self._clock.wall_ns()) != "expired":
             try:
                 return self._run(url, exchange, signer, identity.context)
             except EnrollmentRefusedError as exc:
@@ -276,14 +280,13 @@ class Renewal:
                 # By the collector's clock it may have ended, of which TLS 1.3 tells a client late or by a cut alone
                 # (RFC 8446 section 4.4.2.4); the answer to a recovery says the true reason.
                 self._on_step(str(exc))
-        self._on_step(f"{url}: asking for recovery, signed with the old key")
-        asked = RecoveryRequest(
-            identity.certificate.sensor_id,
-            sensor_id(identity.signer.spki_der()),
-            request_der if residency is None else residency.encode(),
+        voucher = identity.signer.voucher if isinstance(identity.signer, VouchedSigner) else identity.signer
+        what = (
+            "the next certificate, signed by the secure element" if by_element else "recovery, signed with the old key"
         )
-        proof = identity.signer.sign_digest(hashlib.sha256(asked.statement()).digest())
-        exchange.recover(replace(asked, proof_der=proof))
+        self._on_step(f"{url}: asking for {what}")
+        request = request_der if residency is None else residency.encode()
+        exchange.recover(vouched_request(voucher, identity.certificate.sensor_id, request))
         return self._run(url, exchange, signer, lambda: enrollment_context(present_ca))
 
     def _run(

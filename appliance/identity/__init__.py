@@ -1,6 +1,7 @@
 """Who this sensor is: its key, its certificate, and TLS that speaks for them."""
 
 from appliance.identity.certificates import Life, SensorCertificate
+from appliance.identity.element import ElementKeyStore, SecureElement
 from appliance.identity.errors import (
     AnswerInvalidError,
     CertificateExpiredError,
@@ -8,6 +9,10 @@ from appliance.identity.errors import (
     CertificateNotSentError,
     ClientRefusedError,
     ConnectionLostError,
+    ElementError,
+    ElementKeyLostError,
+    ElementMissingError,
+    ElementRefusedError,
     KeyExposedError,
     KeyFileError,
     KeyStoreDiffersError,
@@ -30,7 +35,7 @@ from appliance.identity.https import Answer, CollectorUrl, HttpsConnection, Prox
 from appliance.identity.keystore import AbsentKeyStore, KeyStore, SoftKeyStore, key_store
 from appliance.identity.resumption import Resumption
 from appliance.identity.signed_time import believed_time
-from appliance.identity.signer import Assurance, ResidentSigner, Signer
+from appliance.identity.signer import Assurance, ResidentSigner, Signer, VouchedSigner
 from appliance.identity.softkey import SoftKey
 
 __all__ = [
@@ -44,6 +49,11 @@ __all__ = [
     "ClientRefusedError",
     "CollectorUrl",
     "ConnectionLostError",
+    "ElementError",
+    "ElementKeyLostError",
+    "ElementKeyStore",
+    "ElementMissingError",
+    "ElementRefusedError",
     "HttpsConnection",
     "Identity",
     "IdentityFolder",
@@ -60,6 +70,7 @@ __all__ = [
     "ProxyRefusedError",
     "ResidentSigner",
     "Resumption",
+    "SecureElement",
     "SensorCertificate",
     "ServerExpiredError",
     "Signer",
@@ -70,6 +81,7 @@ __all__ = [
     "TpmKeyLostError",
     "TpmMissingError",
     "TpmRefusedError",
+    "VouchedSigner",
     "WrongCaError",
     "WrongNameError",
     "believed_time",

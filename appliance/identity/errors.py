@@ -37,6 +37,22 @@ class ProviderMissingError(TpmError):
     """OpenSSL in this process cannot use keys in a TPM."""
 
 
+class ElementError(KeyFileError):
+    """Something with the secure element; base of what follows."""
+
+
+class ElementMissingError(ElementError):
+    """There is no way to a secure element: no supervisor that listens, or none on its board."""
+
+
+class ElementRefusedError(ElementError):
+    """The secure element, or the supervisor for it, said no."""
+
+
+class ElementKeyLostError(ElementError):
+    """It is another secure element, or it has another key by now, than the one that this sensor is named by."""
+
+
 class KeyStoreDiffersError(KeyFileError):
     """The key on disk is of another store than the configured one; it is never taken instead."""
 

@@ -18,6 +18,9 @@ NEW_KEY = "delete the file and enroll again with a new token"
 TSS2_PEM = b"-----BEGIN TSS2 PRIVATE KEY-----"
 """First line of a key that only a TPM can use. Looked for before parsing: cryptography 43 panics at such a file."""
 
+ELEMENT_PEM = b"-----BEGIN PUBLIC KEY-----"
+"""Behind a key that a secure element signs for: the public half of the element's own."""
+
 
 def read_private(path: Path) -> bytes:
     """At most `MAX_KEY_BYTES` of a key file.

@@ -1,4 +1,4 @@
-"""Where the sensor's key lives, as configured: in a file or in a TPM.
+"""Where the sensor's key lives, as configured: in a file, in a TPM, or in a secure element that signs for files.
 
 Rules of this file: the configured store or a named error, never another one instead.
 """
@@ -9,7 +9,8 @@ import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
-from appliance.identity.errors import KeyFileError, TpmMissingError
+from appliance.identity.element import ElementKeyStore, SecureElement
+from appliance.identity.errors import ElementMissingError, KeyFileError, TpmMissingError
 from appliance.identity.signer import Assurance, Signer
 from appliance.identity.softkey import SoftKey
 
@@ -146,12 +147,19 @@ class AbsentKeyStore:
         raise self._reason
 
 
-def key_store(kind: str, tcti: str = "") -> KeyStore:
-    """The store that the configuration names; `tcti` is where the TPM is.
+def key_store(kind: str, tcti: str = "", element: SecureElement | None = None) -> KeyStore:
+    """The store that the configuration names; `tcti` is where the TPM is, `element` the way to the secure element.
 
     Raises:
+        ElementMissingError: a secure element is asked for and there is no way to one.
         TpmMissingError: a TPM is asked for and the library to speak to it is not installed.
     """
+    if kind == "secure-element":
+        if element is None:
+            raise ElementMissingError(
+                '[identity] key_store = "secure-element": no way to one came', advice="set [supervisor] port"
+            )
+        return ElementKeyStore(element)
     if kind != "tpm":
         return SoftKeyStore()
     try:

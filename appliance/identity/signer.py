@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof, ResidencyRequest
 
-Assurance = Literal["software", "tpm"]
+Assurance = Literal["software", "secure-element", "tpm"]
 
 
 class Signer(Protocol):
@@ -62,3 +62,20 @@ class ResidentSigner(Signer, Protocol):
 
     def residency_proof(self, challenge: ResidencyChallenge) -> ResidencyProof:
         """The answer to the collector's challenge."""
+
+
+@runtime_checkable
+class VouchedSigner(Signer, Protocol):
+    """A key that lives for a day, because another one, which cannot do TLS, signs for it (`wire/element.py`)."""
+
+    @property
+    def voucher(self) -> Signer:
+        """The key that signs for it, and that the sensor is named by."""
+
+    def check_voucher(self) -> None:
+        """See that the voucher can be had.
+
+        Raises:
+            ElementKeyLostError: it is another key by now.
+            ElementError: it is missing or refuses.
+        """

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, KeyStoreDiffersError
-from appliance.identity.keyfile import NEW_KEY, TSS2_PEM, read_private, write_once
+from appliance.identity.keyfile import ELEMENT_PEM, NEW_KEY, TSS2_PEM, read_private, write_once
 from appliance.identity.signer import Assurance
 
 
@@ -40,7 +40,7 @@ class SoftKey:
 
         Raises:
             KeyExposedError: others may read the file, or it is not ours.
-            KeyStoreDiffersError: the key lives in a TPM.
+            KeyStoreDiffersError: the key lives in a TPM, or a secure element signs for it.
             KeyFileError: it is missing, a link, no PEM, or no P-256 key.
         """
         data = read_private(path)
@@ -49,13 +49,12 @@ class SoftKey:
                 f"{path}: a key in a TPM came, a software key was allowed",
                 advice=f'set [identity] key_store = "tpm"; or {NEW_KEY}',
             )
-        try:
-            key = load_pem_private_key(data, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-            raise KeyFileError(f"{path}: not a private key in PEM", advice=NEW_KEY) from exc
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise KeyFileError(f"{path}: not a P-256 key", advice=NEW_KEY)
-        return cls(path, key)
+        if ELEMENT_PEM in data:
+            raise KeyStoreDiffersError(
+                f"{path}: a key that a secure element signs for came, a software key was allowed",
+                advice=f'set [identity] key_store = "secure-element"; or {NEW_KEY}',
+            )
+        return cls(path, parse_key(path, data))
 
     @classmethod
     def load_or_create(cls, path: Path) -> SoftKey:
@@ -65,7 +64,7 @@ class SoftKey:
             KeyFileError: as `load`, or the file cannot be written.
         """
         if not path.is_symlink() and not path.exists():
-            _create(path)
+            write_once(path, new_key_pem())
         return cls.load(path)
 
     @property
@@ -108,8 +107,21 @@ class SoftKey:
             ) from exc
 
 
-def _create(path: Path) -> None:
-    data = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )  # fmt: skip
-    write_once(path, data)
+def parse_key(path: Path, data: bytes) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key of a PEM; `path` is its file in errors.
+
+    Raises:
+        KeyFileError: it is none.
+    """
+    try:
+        key = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        raise KeyFileError(f"{path}: not a private key in PEM", advice=NEW_KEY) from exc
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise KeyFileError(f"{path}: not a P-256 key", advice=NEW_KEY)
+    return key
+
+
+def new_key_pem() -> bytes:
+    """A new P-256 key in PEM."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,5 +1,6 @@
 """The supervisor: the microcontroller that hears our beats and takes the box's power away when they stop."""
 
+from appliance.mcu.element import LinkElement
 from appliance.mcu.errors import (
     FirmwareFileError,
     NoAnswerError,
@@ -21,6 +22,7 @@ __all__ = [
     "FirmwareFileError",
     "KeySource",
     "Link",
+    "LinkElement",
     "NoAnswerError",
     "NotPairedError",
     "OrderRefusedError",

@@ -38,7 +38,11 @@ class NoAnswerError(PeerError):
 
 
 class OrderRefusedError(PeerError):
-    """The supervisor said no."""
+    """The supervisor said no; `why` is its word for the reason (`mcu_words.REFUSALS`)."""
+
+    def __init__(self, message: str, *, advice: str = "", why: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.why = why
 
 
 class UpgradeFailedError(PeerError):

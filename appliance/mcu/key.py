@@ -2,7 +2,8 @@
 
 Rules of this file: where the sensor's key is in a TPM, the TPM makes this one too, each time it is asked for, and
 nothing of it is on the disk: neither a reset nor an empty disk parts the pair. Otherwise it is a file for its owner
-only, made once. It authorises power and watchdog actions, nothing else: who has it can restart this box.
+only, made once. It authorises power and watchdog actions, and where the board has a secure element
+its signatures: who has the key and the line can restart this box and have it sign.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from appliance.mcu.order import Order
 from appliance.wire import mcu_words as words
 from appliance.wire.mcu_link import NONCE, UNPAIRED_KEY, LinkError, Reader, Session, seal, unseal
 
-FEATURES = words.HAS_UPGRADE | words.HAS_SENSORS | words.HAS_TAMPER | words.HAS_BUTTON
+FEATURES = words.HAS_SECURE | words.HAS_UPGRADE | words.HAS_SENSORS | words.HAS_TAMPER | words.HAS_BUTTON
 """What this side makes use of."""
 GREET_S = 1.0
 GREET_MOST_S = 8.0

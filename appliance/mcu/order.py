@@ -23,6 +23,7 @@ NAMES = {
     words.HOLD: "hold",
     words.LEDS: "leds",
     words.MEASURE: "measure",
+    words.SECURE: "a word to the secure element",
     words.UPGRADE_BEGIN: "begin of an upgrade",
     words.UPGRADE_BLOCK: "block of an upgrade",
     words.UPGRADE_END: "end of an upgrade",
@@ -33,6 +34,7 @@ ANSWERS: dict[int, type] = {
     words.HOLD: words.Done,
     words.LEDS: words.Done,
     words.MEASURE: words.Measurements,
+    words.SECURE: words.SecureAnswer,
     words.UPGRADE_BEGIN: words.UpgradeState,
     words.UPGRADE_BLOCK: words.UpgradeState,
     words.UPGRADE_END: words.UpgradeState,
@@ -69,7 +71,9 @@ class Order:
             why = words.REFUSALS[word.why]
             self.fail(
                 OrderRefusedError(
-                    f"supervisor: {self.name} was refused: {why}; allowed: {word.allowed}", advice=ADVICE.get(why, "")
+                    f"supervisor: {self.name} was refused: {why}; allowed: {word.allowed}",
+                    advice=ADVICE.get(why, ""),
+                    why=why,
                 )
             )
             return True

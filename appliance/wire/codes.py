@@ -126,6 +126,25 @@ class SessionCode(Enum):
         "Was the box's mainboard or TPM exchanged? Make a new token: vedette-collector token new; then enroll again.",
     )
 
+    ELEMENT_UNPINNED = (
+        30285,
+        403,
+        "No operator has said that this key is in a secure element.",
+        "Make a token for it: vedette-collector token new --key DIGEST; the box tells it: vedette supervisor element.",
+    )
+    TOKEN_OTHER_KEY = (
+        30286,
+        403,
+        "The token is for the box with another key in its secure element.",
+        "Use the box that the token was made for, or make one for this key: vedette-collector token new --key.",
+    )
+    ELEMENT_MUST_SIGN = (
+        30287,
+        403,
+        "Only its secure element can sign for this sensor's next key.",
+        'Keep [identity] key_store = "secure-element"; for another kind of key: vedette-collector token new --for.',
+    )
+
     STORE_FAILED = (40150, 503, "The batch could not be put on disk.", _AGAIN)
 
     SIGNER_FAILED = (

@@ -33,7 +33,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from appliance.wire.fields import SessionError, dump_object, load_object, parse_word
+from appliance.wire.fields import Fields, SessionError, dump_object, load_object, parse_word
 
 CACERTS_PATH = "/.well-known/est/cacerts"
 CSRATTRS_PATH = "/.well-known/est/csrattrs"
@@ -158,14 +158,16 @@ class RecoveryRequest:
 
     def to_json(self) -> bytes:
         """The body of the request."""
-        return dump_object(
-            {
-                "sensor": self.sensor_id,
-                "key": self.key_id,
-                "request": base64.b64encode(self.request).decode("ascii"),
-                "proof": base64.b64encode(self.proof_der).decode("ascii"),
-            }
-        )
+        return dump_object(self.to_fields())
+
+    def to_fields(self) -> dict[str, str]:
+        """The same as an object of JSON."""
+        return {
+            "sensor": self.sensor_id,
+            "key": self.key_id,
+            "request": base64.b64encode(self.request).decode("ascii"),
+            "proof": base64.b64encode(self.proof_der).decode("ascii"),
+        }
 
     @staticmethod
     def from_json(data: bytes) -> RecoveryRequest:
@@ -174,7 +176,15 @@ class RecoveryRequest:
         Raises:
             SessionError: larger than allowed, not JSON, a field missing or of another form.
         """
-        fields = load_object("recovery", data, MAX_RECOVERY_BYTES)
+        return RecoveryRequest.from_fields(load_object("recovery", data, MAX_RECOVERY_BYTES))
+
+    @staticmethod
+    def from_fields(fields: Fields) -> RecoveryRequest:
+        """The same from an object of JSON.
+
+        Raises:
+            SessionError: a field missing or of another form.
+        """
         request = fields.text("request", MAX_RECOVERED_BYTES).encode()
         proof = fields.text("proof", MAX_SIGNATURE_BYTES * 2).encode()
         return RecoveryRequest(

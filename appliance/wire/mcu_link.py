@@ -11,7 +11,8 @@
 Rules of this file: the firmware freezes it as it is, so it uses only what MicroPython has and the same words mean the
 same on both sides (the words are in `mcu_words.py`). Any octets end in a value or `LinkError`; a frame that is not the
 peer's, or not new, changes nothing but a counter. A session is in force only when the host has spoken in it: a HELLO
-that is replayed never ends the one before. The link authorises power and watchdog actions, nothing else.
+that is replayed never ends the one before. The link authorises power and watchdog actions, and a secure
+element's everyday commands.
 """
 
 import hashlib

@@ -34,7 +34,7 @@ from collector_client.store import Control, sensors, tokens
 from collector_client.store.clock import SystemClock
 from collector_client.store.errors import UnknownSensorError
 from collector_client.store.sensors import SensorRecord
-from collector_client.tokens import continuing_token, new_token, parse_ek, parse_span, revoke_token
+from collector_client.tokens import continuing_token, new_token, parse_ek, parse_key, parse_span, revoke_token
 
 _NEW = """\
   vedette-collector token new /var/lib/vedette-collector --tenant acme --site north
@@ -70,6 +70,7 @@ def add(commands: Any) -> None:
     )
     new.add_argument("--expires", metavar="SPAN", default="24h", help="30m, 24h, 7d ... (default: 24h)")
     new.add_argument("--ek", metavar="SHA256", help="only the TPM with this endorsement key, as pki/tpm-allowed has it")
+    new.add_argument("--key", metavar="SHA256", help="only the box with this key in its secure element, as it shows it")
     _add_by(new)
     stick.add(new)
     add_json(new)
@@ -108,6 +109,7 @@ def run_new(args: argparse.Namespace) -> int:
     config = load_config(args.directory)  # a folder that is no collector is refused by name
     pin = pin_of(load_chains(args.directory / PKI_NAME).root)
     ek, by = None if args.ek is None else parse_ek(args.ek), args.by or login_name()
+    key = None if args.key is None else parse_key(args.key)
     _check_whose(args)
     expires = format_clock(now_ns + life_s * 10**9)
     with closing(Control.open(args.directory)) as control:
@@ -115,7 +117,7 @@ def run_new(args: argparse.Namespace) -> int:
             record = _record(control, args.for_sensor)
             args.tenant, args.site = record.tenant, record.site
         stick.check(args, config, pin)  # what is wrong is told before a token is made
-        made = _make(control, args, life_s, now_ns, by, ek)
+        made = _make(control, args, life_s, now_ns, by, ek, key)
         if args.stick is not None:
             try:
                 path = stick.write(args, config, pin, made, expires)
@@ -147,6 +149,8 @@ def run_new(args: argparse.Namespace) -> int:
 
 def _check_whose(args: argparse.Namespace) -> None:
     """Raises `OperatorError` unless the options say whose sensor it will be, once."""
+    if args.key is not None and args.ek is not None:
+        raise OperatorError("--key came with --ek", advice="a sensor's key is in a secure element or in a TPM")
     if args.for_sensor is None:
         if args.other_box:
             raise OperatorError("--other-box came without --for", advice="a new sensor's token is for any box anyway")
@@ -158,8 +162,8 @@ def _check_whose(args: argparse.Namespace) -> None:
         raise OperatorError(
             "--for came with --tenant, --site or --label", advice="they stay what the sensor's record says"
         )
-    elif args.other_box and args.ek is not None:
-        raise OperatorError("--other-box came with --ek", advice="any box, or the one with that EK")
+    elif args.other_box and (args.ek is not None or args.key is not None):
+        raise OperatorError("--other-box came with --ek or --key", advice="any box, or that one")
 
 
 def _record(control: Control, text: str) -> SensorRecord:
@@ -175,12 +179,24 @@ def _record(control: Control, text: str) -> SensorRecord:
 
 
 def _make(
-    control: Control, args: argparse.Namespace, life_s: int, now_ns: int, by: str, ek: bytes | None
+    control: Control,
+    args: argparse.Namespace,
+    life_s: int,
+    now_ns: int,
+    by: str,
+    ek: bytes | None,
+    key: bytes | None,
 ) -> EnrollmentToken:
     if args.for_sensor is None:
-        return new_token(control, args.tenant, args.site, args.label, life_s, now_ns, by=by, ek_sha256=ek)
-    made = continuing_token(control, args.for_sensor, life_s, now_ns, by=by, ek_sha256=ek, other_box=args.other_box)
+        return new_token(
+            control, args.tenant, args.site, args.label, life_s, now_ns, by=by, ek_sha256=ek, key_sha256=key
+        )
+    made = continuing_token(
+        control, args.for_sensor, life_s, now_ns, by=by, ek_sha256=ek, key_sha256=key, other_box=args.other_box
+    )
     box = "any box" if made.ek_sha256 is None else f"the box whose TPM has EK {made.ek_sha256.hex()[:16]}…"
+    if made.key_sha256 is not None:
+        box = f"the box whose secure element has the key {made.key_sha256.hex()[:16]}…"
     hint(f"for {box}; once it is used, the sensor's keys until now are worth nothing")
     return made.token
 
@@ -212,6 +228,7 @@ def run_list(args: argparse.Namespace) -> int:
                     "expires": format_clock(token.expires_ns),
                     "made_by": token.made_by,
                     "ek_sha256": None if token.ek_sha256 is None else token.ek_sha256.hex(),
+                    "key_sha256": None if token.key_sha256 is None else token.key_sha256.hex(),
                     "for_sensor": token.for_sensor,
                     "used_by": token.used_by,
                     "used": None if token.used_ns is None else format_clock(token.used_ns),
@@ -223,14 +240,14 @@ def run_list(args: argparse.Namespace) -> int:
         )
         return 0
     print_table(
-        ("token", "state", "where", "made by", "for EK", "expires UTC", "used by", "used UTC"),
+        ("token", "state", "where", "made by", "for EK or key", "expires UTC", "used by", "used UTC"),
         (
             (
                 token.token_id,
                 token.state(now_ns),
                 shown_place(token.tenant, token.site, token.label),
                 token.made_by,
-                token.ek_sha256.hex()[:16] + "…" if token.ek_sha256 else "any",
+                _shown_box(token),
                 shown_time(token.expires_ns),
                 token.used_by,
                 shown_time(token.used_ns),
@@ -239,3 +256,8 @@ def run_list(args: argparse.Namespace) -> int:
         ),
     )
     return 0
+
+
+def _shown_box(token: tokens.TokenRecord) -> str:
+    pinned = token.ek_sha256 or token.key_sha256
+    return "any" if pinned is None else pinned.hex()[:16] + "…"

@@ -4,6 +4,8 @@
     cacerts, csrattrs        anybody                              nothing
     simpleenroll             who has a token                      `Enrollment`
     tpm-challenge, -enroll   who has a token                      `Residency`
+    element-enroll           who has a token                      `ElementDesk`
+    element-renew            whose secure element signs           `ElementDesk`
     all others               who is enrolled                      `RenewalDesk`
 
 Rules of this file: bytes in and out of the enrollment's words, no rule of its own. The quota comes before the token,
@@ -21,6 +23,7 @@ from typing import NamedTuple, TypeAlias
 from aiohttp import web
 
 from appliance.wire.codes import SessionCode
+from appliance.wire.element import ELEMENT_ENROLL_PATH, ELEMENT_RENEW_PATH
 from appliance.wire.enrollment import (
     CACERTS_MEDIA_TYPE,
     CACERTS_PATH,
@@ -38,6 +41,7 @@ from appliance.wire.session import SessionError
 from collector_client.ingest import intake
 from collector_client.ingest.admission import Admission
 from collector_client.ingest.body import est_answer, json_answer
+from collector_client.ingest.element_desk import ElementDesk
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.keeper import Keeper
@@ -74,6 +78,7 @@ class Desk:
     enrollment: Enrollment
     residency: Residency
     renewals: RenewalDesk
+    elements: ElementDesk
     find_token: Callable[[EnrollmentToken], TokenRecord | None]
     refusals: Refusals
     quota: Quota
@@ -88,6 +93,8 @@ class Desk:
             SIMPLEENROLL_PATH: ("POST", self._enroll),
             TPM_CHALLENGE_PATH: ("POST", self._tpm_challenge),
             TPM_ENROLL_PATH: ("POST", self._tpm_enroll),
+            ELEMENT_ENROLL_PATH: ("POST", self._element_enroll),
+            ELEMENT_RENEW_PATH: ("POST", self.elements.renew),
             CACERTS_PATH: ("GET", self._cacerts),
             CSRATTRS_PATH: ("GET", self._csrattrs),
             **self.renewals.routes(),
@@ -151,6 +158,12 @@ class Desk:
         log.info("enrolled a TPM key with token %s from %s", who.token.token_id, who.address)
         self._give_back(who, 2)  # the challenge was paid for too
         return self._issued(certificate)
+
+    async def _element_enroll(self, request: web.BaseRequest) -> web.Response:
+        who = self._applicant(request)
+        answer = await self.elements.enroll(request, who.token, who.address)
+        self._give_back(who, 1)
+        return answer
 
     def _applicant(self, request: web.BaseRequest) -> _Applicant:
         """Who wants to enroll, with a token that this collector made; asked after the quota, before the body."""

@@ -11,7 +11,8 @@ A token that goes on with a sensor's record (the operator's yes after a reset, a
 for that sensor: its id, its site and its history stay, its other keys end at once, and a revocation or a quarantine,
 which were about those, is lifted. A key that is the sensor's already follows the table; another's is KEY_TAKEN.
 
-A token that is for one TPM enrolls no other and no key outside one (TOKEN_OTHER_TPM), and stays open.
+A token that is for one TPM enrolls no other and no key outside one (TOKEN_OTHER_TPM), and stays open; one that is for a
+key in a secure element (`element.py`) enrolls nothing here (TOKEN_OTHER_KEY).
 
 Rules of this file: one transaction marks the token, keeps the record with its certificate and writes the audit row,
 so a power cut leaves all of it or none. The same key may ask again (its answer may have been lost) and gets the same
@@ -28,14 +29,15 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from appliance.wire.codes import SessionCode
+from appliance.wire.element import ELEMENT_DAYS
 from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.fields import format_clock
-from collector_client.attest import SOFTWARE
+from collector_client.attest import SECURE_ELEMENT, SOFTWARE
 from collector_client.ingest.issuer import Issuer
 from collector_client.ingest.peer import quarantined, superseded
 from collector_client.ingest.refuse import refuse
 from collector_client.pki.profile import SensorCertificate, spki_der
-from collector_client.store import Control, audit, keys, sensors, tokens
+from collector_client.store import Control, audit, elements, keys, sensors, tokens
 from collector_client.store.keys import KeyRecord
 from collector_client.store.sensors import SensorRecord
 from collector_client.store.tokens import TokenRecord
@@ -63,8 +65,10 @@ class Enrollment:
             found = tokens.check(connection, token.token_id, token.secret)
             if found is None:
                 raise refuse(SessionCode.TOKEN_UNKNOWN, f"token {token.token_id}", "an open token of this collector")
-            check_ek(found, None)
+            check_pins(found, None)
             name, record, known = owner_for(connection, found, key)
+            if record is not None and record.assurance == SECURE_ELEMENT and (known or found.for_sensor is None):
+                raise refuse(SessionCode.ELEMENT_MUST_SIGN, f"a key of {name} by itself", "one its element signs for")
             assurance = SOFTWARE if record is None or known is None else record.assurance
             if self.production and assurance == SOFTWARE:
                 raise refuse(SessionCode.KEY_IN_SOFTWARE, f"a key with assurance {SOFTWARE}", "a hardware key")
@@ -82,14 +86,19 @@ class Enrollment:
         assurance: str,
         address: str,
         now_ns: int,
+        *,
+        element_key_id: str = "",
     ) -> SensorCertificate:
         """Certificate, record, used token and audit row, inside the caller's transaction; what was proved is decided.
+
+        `element_key_id`: of the key in a secure element that signs for `key`; it names a new sensor.
 
         Raises:
             RefusedError: the key is enrolled at another site than the token's.
         """
-        name = None if record is None else record.sensor_id
-        made = self.issuer.issue_sensor(key, now_ns, self.certificate_days, assurance, name=name)
+        name = (element_key_id or None) if record is None else record.sensor_id
+        days = ELEMENT_DAYS if element_key_id else self.certificate_days
+        made = self.issuer.issue_sensor(key, now_ns, days, assurance, name=name)
         if record is None:
             sensors.add(
                 connection,
@@ -115,16 +124,22 @@ class Enrollment:
             f" until {format_clock(made.not_after_ns)}, from {address}"
         )
         if token.for_sensor is not None:
-            detail += _go_on(connection, token, made, sensor_id(spki_der(key)), now_ns)
+            detail += _go_on(connection, token, made, sensor_id(spki_der(key)), element_key_id, now_ns)
         audit.record(connection, now_ns, _ACTOR, action, made.sensor_id, detail)
         return made
 
 
 def _go_on(
-    connection: sqlite3.Connection, token: TokenRecord, made: SensorCertificate, key_id: str, now_ns: int
+    connection: sqlite3.Connection,
+    token: TokenRecord,
+    made: SensorCertificate,
+    key_id: str,
+    element_key_id: str,
+    now_ns: int,
 ) -> str:
     """The record goes on with this key and no other; says in words what that changed and who allowed it."""
     ended = keys.end_others(connection, made.sensor_id, key_id, now_ns)
+    ended += elements.end_others(connection, made.sensor_id, element_key_id, now_ns)
     lifted = sensors.readmit(connection, made.sensor_id, made.assurance)
     words = [f"; goes on with key {key_id}, allowed by {token.made_by or 'operator'}"]
     if ended:
@@ -181,8 +196,13 @@ def in_date(key: KeyRecord, now_ns: int) -> bool:
     return key.certificate is not None and now_ns < (key.not_after_ns or 0)
 
 
-def check_ek(token: TokenRecord, ek_sha256: bytes | None) -> None:
-    """Raises `RefusedError` when the token is for another TPM than the one that came; None: no TPM came."""
+def check_pins(token: TokenRecord, ek_sha256: bytes | None) -> None:
+    """Raises `RefusedError` when the token is for another TPM than the one that came (None: no TPM came), or for a key
+    in a secure element.
+    """
+    if token.key_sha256 is not None:
+        came = "a key that no secure element signs for"
+        raise refuse(SessionCode.TOKEN_OTHER_KEY, came, f"the key {token.key_sha256.hex()} in a secure element")
     if token.ek_sha256 is not None and token.ek_sha256 != ek_sha256:
         came = "a key that no TPM vouches for" if ek_sha256 is None else f"the TPM with EK {ek_sha256.hex()}"
         raise refuse(SessionCode.TOKEN_OTHER_TPM, came, f"the TPM with EK {token.ek_sha256.hex()}")

@@ -27,6 +27,8 @@ from collector_client.ingest.challenges import Challenges
 from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
+from collector_client.ingest.element import Elements
+from collector_client.ingest.element_desk import ElementDesk
 from collector_client.ingest.endpoint import Endpoint, Quotas
 from collector_client.ingest.enrollment import Enrollment
 from collector_client.ingest.escrow import Escrow
@@ -188,6 +190,9 @@ class Ingest:
                     issuer,
                     self._clock,
                     config.ingest.request_timeout_s,
+                ),
+                elements=ElementDesk(
+                    Elements(enrollment, renewal), attempts, issuer, self._clock, config.ingest.request_timeout_s
                 ),
                 find_token=find_token,
                 refusals=self._refusals,

@@ -159,8 +159,10 @@ class Renewal:
         now_ns: int,
         action: str,
         detail: str,
+        *,
+        days: int | None = None,
     ) -> Issued:
-        """The table's row, in the caller's transaction.
+        """The table's row, in the caller's transaction. `days`: the certificate's life, where it is not the usual one.
 
         Raises:
             RefusedError: the key is another sensor's, or superseded.
@@ -173,7 +175,8 @@ class Renewal:
             raise superseded(known)
         if known is not None and assurance == record.assurance and self._is_good(known, now_ns):
             return Issued(known.certificate or b"", anew=False)
-        made = self.issuer.issue_sensor(key, now_ns, self.certificate_days, assurance, name=record.sensor_id)
+        life_days = self.certificate_days if days is None else days
+        made = self.issuer.issue_sensor(key, now_ns, life_days, assurance, name=record.sensor_id)
         keys.issue(connection, asked, record.sensor_id, made.der, made.not_after_ns, now_ns)
         sensors.set_certificate(connection, record.sensor_id, made.der, made.not_after_ns)
         until = format_clock(made.not_after_ns)

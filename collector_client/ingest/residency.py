@@ -20,7 +20,7 @@ from appliance.wire.enrollment import EnrollmentToken, sensor_id
 from appliance.wire.residency import ResidencyChallenge, ResidencyProof
 from collector_client.attest import SOFTWARE, Claim, check_ldevid, parse_public
 from collector_client.ingest.challenges import Challenges, check_answer, decided, record_proof, take
-from collector_client.ingest.enrollment import Enrollment, Owner, check_ek, check_open, in_date, owner_for
+from collector_client.ingest.enrollment import Enrollment, Owner, check_open, check_pins, in_date, owner_for
 from collector_client.ingest.refuse import RefusedError, refuse
 from collector_client.pki.profile import spki_der
 from collector_client.store import keys, residency, tokens
@@ -101,7 +101,7 @@ def _admit(
     connection: sqlite3.Connection, token: TokenRecord, key: EllipticCurvePublicKey, ek_sha256: bytes, now_ns: int
 ) -> Owner:
     """Whether token, key and TPM go together; gives whose the key is."""
-    check_ek(token, ek_sha256)
+    check_pins(token, ek_sha256)
     owner = owner_for(connection, token, key)
     record = owner.record
     lost_answer = token.used_by == owner.name and owner.key is not None and in_date(owner.key, now_ns)

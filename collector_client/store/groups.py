@@ -10,14 +10,13 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from collector_client.attest.levels import SOFTWARE, TPM, TPM_UNLISTED
+from collector_client.attest.levels import WEAKEST_FIRST
 from collector_client.store.connect import translated
 from collector_client.store.filter import AlertFilter, condition
 from collector_client.store.fleet import tenants
 from collector_client.store.reader import Reader
 
 UNSTATED_PRIORITY = 0
-_STRONGEST_LAST = (SOFTWARE, TPM_UNLISTED, TPM)
 MAX_GROUPS = 1000
 """Most groups of one answer: a sensor may make up as many signatures as it may send alerts."""
 
@@ -162,7 +161,7 @@ def assurances(
 
 
 def _weakness(assurance: str) -> tuple[int, str]:
-    return (_STRONGEST_LAST.index(assurance) if assurance in _STRONGEST_LAST else -1, assurance)
+    return (WEAKEST_FIRST.index(assurance) if assurance in WEAKEST_FIRST else -1, assurance)
 
 
 def time_span(reader: Reader, chosen: AlertFilter) -> tuple[int | None, int | None]:

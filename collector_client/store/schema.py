@@ -142,6 +142,15 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER residencies_keep_text BEFORE UPDATE ON residencies
         BEGIN SELECT RAISE(ABORT, 'residency rows stay'); END;
     """,
+    """
+    -- The one key in a secure element that a token is for, and the keys that tokens were for: see elements.py.
+    ALTER TABLE tokens ADD COLUMN key_sha256 BLOB;
+    CREATE TABLE elements (
+        key_id TEXT PRIMARY KEY, sensor_id TEXT NOT NULL REFERENCES sensors, spki BLOB NOT NULL,
+        token_id TEXT NOT NULL REFERENCES tokens, bound_ns INTEGER NOT NULL, ended_ns INTEGER
+    ) STRICT;
+    CREATE INDEX elements_of_sensor ON elements (sensor_id);
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

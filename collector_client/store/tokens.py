@@ -1,4 +1,5 @@
-"""Enrollment tokens: single use, expiring, bound to a site and, where the operator wants it, to one TPM.
+"""Enrollment tokens: single use, expiring, bound to a site and, where the operator wants it, to one TPM or to
+one key in a secure element.
 
 Rules of this file: only the SHA-256 of a secret is kept (it has 128 random bits or more: a plain hash is enough).
 The secret is compared before the state is told, so that only its holder learns whether a token is used or expired.
@@ -15,7 +16,7 @@ from collector_client.store.errors import ConflictError
 
 _SELECT = (
     "SELECT token_id, site_id, tenant_id, tenants.name, sites.name, label, tokens.created_ns, expires_ns, used_by,"
-    " used_ns, made_by, ek_sha256, revoked_ns, revoked_by, for_sensor, secret_sha256"
+    " used_ns, made_by, ek_sha256, revoked_ns, revoked_by, for_sensor, key_sha256, secret_sha256"
     " FROM tokens JOIN sites USING (site_id) JOIN tenants USING (tenant_id)"
 )
 
@@ -24,6 +25,7 @@ class TokenRecord(NamedTuple):
     """One token; `used_by` is the id of the sensor that enrolled with it, `made_by` and `revoked_by` are operators.
 
     `ek_sha256`: the digest of the endorsement key of the one TPM that it is for, as `pki/tpm-allowed` lists them.
+    `key_sha256`: of the SubjectPublicKeyInfo of the one key in a secure element that it is for, by the operator's word.
     `for_sensor`: the sensor whose record goes on with the key that enrolls; None: a new sensor.
     """
 
@@ -42,6 +44,7 @@ class TokenRecord(NamedTuple):
     revoked_ns: int | None
     revoked_by: str
     for_sensor: str | None
+    key_sha256: bytes | None
     secret_sha256: bytes
 
     def state(self, now_ns: int) -> str:
@@ -65,6 +68,7 @@ def add(
     made_by: str = "",
     ek_sha256: bytes | None = None,
     for_sensor: str | None = None,
+    key_sha256: bytes | None = None,
 ) -> None:
     """Keep a new token.
 
@@ -74,8 +78,8 @@ def add(
     try:
         connection.execute(
             "INSERT INTO tokens (token_id, secret_sha256, site_id, label, created_ns, expires_ns, made_by, ek_sha256,"
-            " for_sensor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (token_id, _digest(secret), site_id, label, now_ns, expires_ns, made_by, ek_sha256, for_sensor),
+            " for_sensor, key_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (token_id, _digest(secret), site_id, label, now_ns, expires_ns, made_by, ek_sha256, for_sensor, key_sha256),
         )
     except sqlite3.IntegrityError as error:
         raise ConflictError(f"token {token_id} exists already", advice="make it again") from error

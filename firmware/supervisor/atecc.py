@@ -13,6 +13,10 @@ WAKE_ANSWER = b"\x04\x11\x33\x43"
 READ, COUNTER, INFO, NONCE, GENKEY, SIGN, RANDOM = 0x02, 0x24, 0x30, 0x16, 0x40, 0x41, 0x1B
 # opcode: milliseconds that it takes at most (data sheet, table of execution times, slowest clock divider)
 TIMES_MS = {READ: 5, COUNTER: 25, INFO: 5, NONCE: 20, GENKEY: 215, SIGN: 220, RANDOM: 25}
+SHOW_KEY, MAKE_KEY = 0x00, 0x04
+"""What GENKEY is to do with a slot's key: say its public half, or make another."""
+NO_KEY = 0x0F
+"""Status of GENKEY for a slot without a key: "execution error"."""
 WAKE_TRIES = 3
 READ_TRIES = 10
 MOST_DATA = 155
@@ -129,11 +133,11 @@ class Atecc:
 
     def make_key(self, slot: int) -> bytes:
         """A new P-256 key in a slot: its public half, X and Y."""
-        return self.command(GENKEY, 0x04, slot, b"", 64)
+        return self.command(GENKEY, MAKE_KEY, slot, b"", 64)
 
     def public_key(self, slot: int) -> bytes:
         """The public half of the key in a slot, X and Y."""
-        return self.command(GENKEY, 0x00, slot, b"", 64)
+        return self.command(GENKEY, SHOW_KEY, slot, b"", 64)
 
     def sign(self, slot: int, digest: bytes) -> bytes:
         """ECDSA over 32 octets: R and S. Both commands in one waking: idle keeps what was loaded, sleep does not."""

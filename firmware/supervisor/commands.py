@@ -19,8 +19,11 @@ NEEDS = {
 }
 """What both sides have to have named."""
 MOST_LEDS_S = 600
-SECURE_CALLS = (atecc.INFO, atecc.RANDOM, atecc.READ, atecc.GENKEY, atecc.SIGN, atecc.COUNTER)
-"""Nothing that locks, writes or sets up an element: that is done at manufacture, not over this link."""
+SECURE_CALLS = (
+    (atecc.INFO, 0), (atecc.RANDOM, 0), (atecc.READ, 0),
+    (atecc.GENKEY, atecc.SHOW_KEY), (atecc.GENKEY, atecc.MAKE_KEY), (atecc.SIGN, 0x80),
+)  # fmt: skip
+"""Opcode and first parameter. Nothing that locks, writes, counts or sets an element up: that is for its maker."""
 
 
 def answer(supervisor, kind: int, word: object) -> None:  # type: ignore[no-untyped-def]
@@ -105,8 +108,10 @@ def on_measure(supervisor, word) -> None:  # type: ignore[no-untyped-def]  # noq
 
 def on_secure(supervisor, word) -> None:  # type: ignore[no-untyped-def]
     element = supervisor.element
-    if word.opcode not in SECURE_CALLS or (word.opcode == atecc.READ and word.p1 != 0):
+    if (word.opcode, word.p1) not in SECURE_CALLS:
         supervisor.link.send(REFUSED, mcu_words.SECURE, NOT_KNOWN, 0)
+    elif word.opcode == atecc.GENKEY and word.p1 == atecc.MAKE_KEY and not may_make_key(supervisor, word.p2):
+        supervisor.link.send(REFUSED, mcu_words.SECURE, NOT_NOW, 0)
     else:
         status, data = 0, b""
         try:
@@ -117,6 +122,21 @@ def on_secure(supervisor, word) -> None:  # type: ignore[no-untyped-def]
         except atecc.AteccError as error:
             status = min(error.status, 0xFF)
         supervisor.link.send(mcu_words.SECURE_ANSWER, status, data)
+
+
+def may_make_key(supervisor, slot: int) -> bool:  # type: ignore[no-untyped-def]
+    """Whether a slot is empty, or a hand at the button has just given the box up: once for each such press.
+
+    The host has no right to it: with a new key the box is no sensor any more.
+    """
+    if supervisor.gives_up_key:
+        supervisor.gives_up_key = False
+        return True
+    try:
+        supervisor.element.public_key(slot)
+    except atecc.AteccError as error:
+        return error.status == atecc.NO_KEY
+    return False
 
 
 def on_upgrade_begin(supervisor, word) -> None:  # type: ignore[no-untyped-def]

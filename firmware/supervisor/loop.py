@@ -68,7 +68,7 @@ class Supervisor:
         self.element = Atecc(board.bus, board.pause_ms) if board.bus is not None else None
         self.upgrade = Upgrade(board.folder, trial, board.number, board.mpy)
         self.link = Link(board, board.random, self.introduction, self.pairing.key)
-        self.generation = 0
+        self.generation, self.gives_up_key = 0, False
         self.uptime_ms = 0
         self.beat_age_ms = MOST_MS
         self._event_ms = 0
@@ -120,6 +120,7 @@ class Supervisor:
         elif meant == button.FACTORY_RESET:
             self.journal.note(_EVENT["button-factory-reset"])
             self.tamper.clear()
+            self.gives_up_key = True
             self.pairing.forget()
             self.link.change_key(self.pairing.key)
             self.happen(policy.UNPAIRED)

@@ -118,7 +118,8 @@ def release(plan: Plan, inside: debian.Debian, made: Mapping[str, Path]) -> dict
     plan.out.mkdir(parents=True)
     for name, file in made.items():
         shutil.copyfile(file, plan.out / name)
-    record = sums.record_text(plan.version, plan.epoch, sources.SOURCES, inside.versions())
+    frozen = pypi.FROZEN.read_text(encoding="utf-8")
+    record = sums.record_text(plan.version, plan.epoch, sources.SOURCES, frozen, inside.versions())
     (plan.out / sums.RECORD).write_text(record, encoding="utf-8")
     found = sums.sums_of(plan.out, made)
     (plan.out / sums.SUMS).write_text(sums.sums_text(found), encoding="ascii")

@@ -80,7 +80,8 @@ def slot_files(stage: Stage, board: Board, epoch: int, version: str) -> dict[str
     """
     debian = stage.debian
     target = stage.folder / f"slot-{board.name}"
-    sources = vfw.sources(manifest.numbers(version), board.name)
+    # Of the build's own copy: the tree may change while compilers are at work.
+    sources = vfw.sources(manifest.numbers(version), board.name, stage.tree)
     lines = []
     for name, octets in sorted(sources.items()):
         (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from firmware.uf2.errors import HostError
 
-FROZEN = Path(__file__).parents[1] / "requirements.txt"
+FROZEN = Path(__file__).with_name("senml.txt")
 """What is frozen besides this tree and MicroPython's own."""
 TIMEOUT_S = 600
 

@@ -30,12 +30,13 @@ def differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
-def record_text(version: str, epoch: int, sources: Iterable[Source], packages: Mapping[str, str]) -> str:
+def record_text(version: str, epoch: int, sources: Iterable[Source], frozen: str, packages: Mapping[str, str]) -> str:
     """What a build was made of, for whoever makes it again: sources by sum, tools by version."""
     made_of = {
         "version": version,
         "source_date_epoch": epoch,
         "sources": {s.package: {"version": s.version, "archive": s.archive, "sha256": s.sha256} for s in sources},
+        "pypi": [line for line in frozen.replace("\\\n", "").splitlines() if line and not line.startswith("#")],
         "tools": dict(sorted(packages.items())),
     }
     return json.dumps(made_of, indent=2) + "\n"

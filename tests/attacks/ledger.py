@@ -8,6 +8,7 @@ from tests.collector_client.harness import Collector
 _ISSUED = (
     "SELECT 'sensor', sensor_id, certificate FROM sensors UNION ALL SELECT 'key', key_id, certificate FROM sensor_keys"
     " UNION ALL SELECT 'proof', sensor_id, certificate_sha256 FROM residencies"
+    " UNION ALL SELECT 'element', key_id, spki FROM elements"
 )
 
 

@@ -1,4 +1,5 @@
-"""Real boxes in processes of their own at a real collector: with the key in a file or in a TPM, mortal or not.
+"""Real boxes in processes of their own at a real collector: with the key in a file, in a TPM, or signed for by a
+secure element, mortal or not.
 
 Rules of this file: it makes and runs jobs of `tests/fakes/dying_box.py`; what must come of them is the tests' business.
 """
@@ -13,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.enroll import EnrollmentPlan, enroll
-from appliance.identity import IdentityFolder, key_store
+from appliance.identity import IdentityFolder
 from collector_client.attest import parse_public
 from collector_client.attest.endorsement import ek_digest
 from tests.collector_client.harness import DAY_NS, Collector
+from tests.fakes.chip_in_file import ChipInFile
 from tests.fakes.dying_box import Clock, Job
 from tests.fakes.swtpm import Swtpm
 
@@ -30,12 +32,12 @@ class Box:
     collector: Collector
     folder: Path
     tpm: Swtpm | None = None
+    has_element: bool = False
     count: int = 0
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        self.keys = key_store("software" if self.tpm is None else "tpm", "" if self.tpm is None else self.tpm.tcti)
         if self.tpm is not None:
             # Only where there is a TPM.
             from appliance.identity.tpm import attestation, provider
@@ -58,12 +60,15 @@ class Box:
             for (sensor,) in self.collector.control("SELECT sensor_id FROM sensors WHERE revoked_ns IS NULL"):
                 self.collector.revoke(str(sensor), "given up")
         tcti = "" if self.tpm is None else self.tpm.tcti
+        chip = self.folder / f"chip-{self.count}"
+        pin = ChipInFile(chip).born() if self.has_element else None
         return Job(
             f"https://{self.collector.address}",
             str(self.folder / str(self.count)),
             self.collector.pin,
-            self.collector.token(),
+            self.collector.token(key_sha256=pin),
             tcti,
+            str(chip) if self.has_element else "",
         )
 
     def enrolled(self, days_ago: int = 0) -> Job:
@@ -71,7 +76,7 @@ class Box:
         self.collector.clock.ahead_ns = -days_ago * DAY_NS
         job = self.enrollment()
         plan = EnrollmentPlan.parse(urls=[job.url], ca_pin=job.pin, token=job.token)
-        enroll(plan, IdentityFolder(Path(job.state), self.keys), Clock(days_ago))
+        enroll(plan, IdentityFolder(Path(job.state), job.keys()), Clock(days_ago))
         self.collector.clock.ahead_ns = 0
         return replace(job, token="")
 

@@ -107,12 +107,26 @@ class Collector:
         life_s: int = 3600,
         ek_sha256: bytes | None = None,
         for_sensor: str | None = None,
+        key_sha256: bytes | None = None,
     ) -> str:
-        """A new token; with `ek_sha256` for that TPM alone, with `for_sensor` to go on with that record."""
+        """A new token; with `ek_sha256` for that TPM alone, with `for_sensor` to go on with that record, with
+        `key_sha256` for that key in a secure element.
+        """
         control = Control.open(self.directory)
         try:
             now_ns = self.clock.wall_ns()
-            return str(new_token(control, tenant, site, "", life_s, now_ns, ek_sha256=ek_sha256, for_sensor=for_sensor))
+            made = new_token(
+                control,
+                tenant,
+                site,
+                "",
+                life_s,
+                now_ns,
+                ek_sha256=ek_sha256,
+                for_sensor=for_sensor,
+                key_sha256=key_sha256,
+            )
+            return str(made)
         finally:
             control.close()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.guarded_box import Box, guarded
+from tests.fakes.swtpm import Swtpm
 from tests.fakes.virtual_board import GuardBoard, MicroPythonBoard, VirtualBoard
 from tests.loop import ROOT, Loop
 
@@ -115,6 +116,22 @@ def test_a_box_that_waits_for_its_setup_beats_too(box: Box) -> None:
         box.board.until("UP", WAIT_S)
         systemd.until("WATCHDOG=1")
     box.board.until("BOOT", WAIT_S)
+
+
+@pytest.mark.tpm
+@pytest.mark.tpm_tls
+@pytest.mark.timeout(300)
+def test_a_box_with_a_tpm_has_its_links_key_nowhere_else(tmp_path: Path, tpm: Swtpm) -> None:
+    board = VirtualBoard(is_paired=False)
+    with guarded(tmp_path, board, tpm) as box:
+        box.vedette("supervisor", "pair")
+        box.loop.sensor.start()
+        board.until("UP", WAIT_S)
+        assert box.reported("state", "up")["last_reset"] == "power-on"
+        key = board.bench.supervisor.pairing.key
+        kept = [path for path in tmp_path.joinpath("sensor").rglob("*") if path.is_file()]
+        assert kept
+        assert [path for path in kept if key in path.read_bytes()] == []
 
 
 class Notified:

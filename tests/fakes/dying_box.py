@@ -1,7 +1,8 @@
 """A box that enrolls or renews in a process of its own and is killed (SIGKILL) at its n-th moment, as by a power cut.
 
 `python -m tests.fakes.dying_box JOB` with a `Job` in JSON. Moments are counted, not listed: each change of the disk,
-each fsync, each request before it is sent and after its answer has come, each conversation with the TPM, each step of
+each fsync, each request before it is sent and after its answer has come, each conversation with the TPM or the
+secure element, each step of
 `steps.NEXT` and `renew.NEXT` that was taken. They are told on standard output as they pass; with `moment` 0 it lives,
 and then says which key is in force and whether the collector takes it.
 """
@@ -22,9 +23,10 @@ from appliance.enroll import EnrollmentPlan, RenewalPlan, enroll, renew
 from appliance.enroll.asking import ask
 from appliance.enroll.renew import Renewal, Stage, stage_of
 from appliance.enroll.steps import Steps
-from appliance.identity import CollectorUrl, HttpsConnection, IdentityFolder, key_store
+from appliance.identity import CollectorUrl, HttpsConnection, IdentityFolder, KeyStore, key_store
 from appliance.wire.enrollment import sensor_id
 from appliance.wire.session import CONFIG_PATH
+from tests.fakes.chip_in_file import ChipInFile
 
 CHANGES = frozenset(
     ("os.rename", "os.remove", "os.symlink", "os.link", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree")
@@ -34,14 +36,23 @@ DAY_NS = 86_400 * 10**9
 
 @dataclass(frozen=True)
 class Job:
-    """What a box is to do; `token` empty: renew. `tcti` empty: its key is in a file."""
+    """What a box is to do; `token` empty: renew. `tcti` empty: its key is in a file; `element`: the file of a chip that
+    signs for it.
+    """
 
     url: str
     state: str
     pin: str = ""
     token: str = ""
     tcti: str = ""
+    element: str = ""
     moment: int = 0
+
+    def keys(self) -> KeyStore:
+        """The store of its key."""
+        if self.element:
+            return key_store("secure-element", element=ChipInFile(Path(self.element)))
+        return key_store("tpm" if self.tcti else "software", self.tcti)
 
     def argv(self) -> list[str]:
         """The command line of a process that does it."""
@@ -105,6 +116,8 @@ class Death:
 
         Steps._forward = stepped  # type: ignore[method-assign]
         Renewal.do = done  # type: ignore[method-assign]
+        for name in ("public_key", "sign"):
+            setattr(ChipInFile, name, self.around(getattr(ChipInFile, name), before="element"))
         if "appliance.identity.tpm.signer" in sys.modules:
             module: Any = sys.modules["appliance.identity.tpm.signer"]
             module.open_tpm = self.around(module.open_tpm, before="tpm")
@@ -113,7 +126,7 @@ class Death:
 def main() -> None:
     """Do the job, or die."""
     job = Job(**json.loads(sys.argv[1]))
-    folder = IdentityFolder(Path(job.state), key_store("tpm" if job.tcti else "software", job.tcti))
+    folder = IdentityFolder(Path(job.state), job.keys())
     if job.moment:
         Death(job.moment).is_everywhere()
     if job.token:

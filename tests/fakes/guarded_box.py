@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.serial_line import SerialLine
+from tests.fakes.swtpm import Swtpm
 from tests.fakes.virtual_board import GuardBoard
 from tests.loop import ROOT, Loop
 
@@ -57,13 +58,14 @@ class Box:
 
 
 @contextmanager
-def guarded(folder: Path, board: GuardBoard) -> Iterator[Box]:
+def guarded(folder: Path, board: GuardBoard, tpm: Swtpm | None = None) -> Iterator[Box]:
     """An enrolled pair that has captured nothing yet, and the board at its port, not paired."""
     with SerialLine(board, folder / "supervisor.port") as line:
         loop = Loop(
             folder,
             capture=f'files = {json.dumps([str(path) for path in PCAPS])}\nwhen_done = "stay"',
             settings=f'[supervisor]\nport = "{line.path}"\n',
+            tpm=tpm,
         )
         loop.prepare()
         try:

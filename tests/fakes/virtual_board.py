@@ -90,9 +90,10 @@ class GuardBoard(ABC):
 class VirtualBoard(GuardBoard):
     """Run by this interpreter, so that a test may look inside."""
 
-    def __init__(self, *, is_paired: bool, key: bytes = bytes(range(32))) -> None:
+    def __init__(self, *, is_paired: bool, key: bytes = bytes(range(32)), bus: Any = None) -> None:
+        """`bus` is where a secure element is."""
         super().__init__()
-        self.board = _bench.Board()
+        self.board = _bench.Board(bus=bus)
         self.bench = _bench.Bench(self.board, key, is_paired)
 
     @property

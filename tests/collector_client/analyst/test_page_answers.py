@@ -200,7 +200,13 @@ def test_one_alert_shows_rule_sensor_packet_and_the_exact_bytes(
 
 
 @pytest.mark.parametrize(
-    ("assurance", "badge"), [("software", "software key"), ("tpm-unlisted", "unlisted TPM key"), ("tpm", "tpm key")]
+    ("assurance", "badge"),
+    [
+        ("software", "software key"),
+        ("tpm-unlisted", "unlisted TPM key"),
+        ("secure-element", "secure element key"),
+        ("tpm", "tpm key"),
+    ],
 )
 def test_every_page_and_what_it_saves_says_where_the_key_lives(tmp_path: Path, assurance: str, badge: str) -> None:
     store(tmp_path, enroll(tmp_path, "s-one", assurance=assurance), [KINDS[0]])

@@ -139,6 +139,7 @@ def test_a_token_that_goes_on_with_a_sensor_takes_where_from_its_record(
         (("--for", "me"), "sensor id"),
         (("--for", "SENSOR", "--site", "b"), "--for came with"),
         (("--for", "SENSOR", "--other-box", "--ek", "ab" * 32), "--other-box came with --ek"),
+        (("--for", "SENSOR", "--other-box", "--key", "ab" * 32), "--other-box came with --ek or --key"),
         (("--tenant", "a", "--site", "b", "--other-box"), "--other-box came without --for"),
     ],
 )
@@ -379,7 +380,7 @@ def test_every_command_has_examples_and_exit_codes() -> None:
             yield parser
 
     leaves = list(walk(build_parser()))
-    assert len(leaves) == 19
+    assert len(leaves) == 20
     for parser in leaves:
         text = parser.format_help()
         assert "examples:\n  vedette-collector" in text

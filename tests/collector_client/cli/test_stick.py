@@ -88,6 +88,8 @@ REFUSED = [
     (("--url", "https://other.example.net"), "is not in [collector] names"),
     (("--capture", "no/such"), "an interface's name was allowed"),
     (("--ek", "abc"), "64 hexadecimal digits"),
+    (("--key", "abc"), "key 'abc' came, 64 hexadecimal digits"),
+    (("--key", "ab" * 32, "--ek", "ab" * 32), "--key came with --ek"),
 ]
 
 
@@ -163,6 +165,13 @@ def test_tokens_are_listed_with_who_made_them_and_for_which_tpm(run: Run, home: 
     assert EK[:16] in table
     run("token", "new", home, *PLACE)
     assert tokens(run, home)[0]["made_by"] in (getpass.getuser(), os.environ.get("SUDO_USER", "root"))
+
+
+def test_a_token_for_a_key_in_a_secure_element_says_so(run: Run, home: Path) -> None:
+    assert run("token", "new", home, *PLACE, "--key", ":".join(EK[at : at + 2] for at in range(0, 64, 2)))[0] == 0
+    (row,) = tokens(run, home)
+    assert (row["key_sha256"], row["ek_sha256"]) == (EK, None)
+    assert EK[:16] in run("token", "list", home)[1]
 
 
 def test_a_token_is_taken_back_once_and_a_used_or_unknown_one_is_not(run: Run, home: Path) -> None:

@@ -230,6 +230,7 @@ TOKENS = "".join(
     f"ALTER TABLE tokens DROP COLUMN {name};" for name in ("made_by", "ek_sha256", "revoked_ns", "revoked_by")
 )
 ONE_PROOF = PROOFS + CONTROL_MIGRATIONS[2]
+ELEMENTS = "DROP TABLE elements; ALTER TABLE tokens DROP COLUMN key_sha256;"
 
 
 UNDO = [
@@ -239,8 +240,9 @@ UNDO = [
     (4, ONE_PROOF + TOKENS + GOING_ON),
     (5, ONE_PROOF + GOING_ON),
     (6, ONE_PROOF),
+    (7, ""),
 ]
-NAMES = ["keys", "residency", "quarantine", "tokens", "going on", "renewals"]
+NAMES = ["keys", "residency", "quarantine", "tokens", "going on", "renewals", "elements"]
 
 
 @pytest.mark.parametrize(("version", "undo"), UNDO, ids=NAMES)
@@ -249,7 +251,7 @@ def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: 
     sensor = collector.sensor()
     collector.stop()
     database = sqlite3.connect(collector.directory / "control.db")
-    database.executescript(f"{undo} PRAGMA user_version = {version};")
+    database.executescript(f"{ELEMENTS} {undo} PRAGMA user_version = {version};")
     database.close()
     again = Collector(tmp_path / "collector").start()
     try:

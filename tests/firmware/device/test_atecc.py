@@ -90,17 +90,59 @@ def test_the_host_reaches_the_element_through_the_link() -> None:
     ok = mcu_words.SECURE_ANSWER
     assert one.say(mcu_words.SECURE, atecc.INFO, 0, 0, b"") == [(ok, (0, REVISION))]
     assert one.say(mcu_words.SECURE, atecc.GENKEY, 4, 1, b"")[0][1].status == 0
-    assert one.say(mcu_words.SECURE, atecc.SIGN, 0, 1, b"\x22" * 32)[0][1].data[:32] == b"\x22" * 32
+    assert one.say(mcu_words.SECURE, atecc.SIGN, 0x80, 1, b"\x22" * 32)[0][1].data[:32] == b"\x22" * 32
     assert one.say(mcu_words.SECURE, atecc.GENKEY, 0, 3, b"") == [(ok, (0x0F, b""))]
     element.absent = True
     assert one.say(mcu_words.SECURE, atecc.INFO, 0, 0, b"") == [(ok, (0xFF, b""))]
+
+
+def test_a_key_is_not_replaced_by_another_unless_a_hand_at_the_button_gave_the_box_up() -> None:
+    element = Element()
+    one = Bench(Board(bus=element))
+    one.hello()
+    make = (mcu_words.SECURE, atecc.GENKEY, atecc.MAKE_KEY, 0, b"")
+    first = one.say(*make)[0][1].data
+    for _ in range(2):
+        kind, word = one.say(*make)[0]
+        assert (kind, mcu_words.REFUSALS[word.why]) == (mcu_words.REFUSED, "not-now")
+    show = (mcu_words.SECURE, atecc.GENKEY, atecc.SHOW_KEY, 0, b"")
+    assert one.say(*show)[0][1].data == first
+    element.absent = True
+    assert one.say(*make)[0][0] == mcu_words.REFUSED  # it cannot be told whether there is one
+    element.absent = False
+    one.supervisor.gives_up_key = True
+    second = one.say(*make)[0][1].data
+    assert len(second) == 64
+    assert second != first
+    assert one.say(*make)[0][0] == mcu_words.REFUSED
+
+
+def test_a_long_press_gives_the_key_up() -> None:
+    one = Bench(Board(bus=Element()))
+    one.hello()
+    one.board.is_down = True
+    one.pass_time(11_000, 100)
+    one.board.is_down = False
+    one.pass_time(1_000, 100)
+    assert one.supervisor.gives_up_key
 
 
 def test_what_locks_or_writes_the_element_cannot_be_asked_over_the_link() -> None:
     element = Element()
     one = Bench(Board(bus=element))
     one.hello()
-    for opcode, p1 in ((0x12, 0), (0x17, 0), (0x16, 3), (0x15, 0), (0x02, 2), (0x47, 0)):
+    for opcode, p1 in (
+        (0x12, 0),
+        (0x17, 0),
+        (0x16, 3),
+        (0x15, 0),
+        (0x02, 2),
+        (0x47, 0),
+        (0x24, 0),
+        (0x24, 1),
+        (0x40, 0x14),
+        (0x41, 0),
+    ):
         kind, word = one.say(mcu_words.SECURE, opcode, p1, 0, b"")[0]
         assert (kind, mcu_words.REFUSALS[word.why]) == (mcu_words.REFUSED, "not-known")
     assert element.commands == []

@@ -6,7 +6,6 @@ clock, so a run has the same course on any machine; nothing waits for the wall c
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -186,24 +185,6 @@ class Emulator:
         self.resets_ms.append(self.now_ms)
         self._restart()
         self._pause()
-
-
-@dataclass(frozen=True, slots=True)
-class Stopwatch:
-    """How long a step took, on both clocks."""
-
-    emulator: Emulator
-    simulated_ms: float
-    wall_s: float
-
-    @classmethod
-    def start(cls, emulator: Emulator) -> Stopwatch:
-        """From now on."""
-        return cls(emulator, emulator.now_ms, time.monotonic())
-
-    def read(self) -> tuple[float, float]:
-        """Simulated milliseconds and wall seconds since then."""
-        return self.emulator.now_ms - self.simulated_ms, time.monotonic() - self.wall_s
 
 
 corrections.apply()

@@ -54,13 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     on_bench = bench.Bench(image, upgrade)
     claims = bench.CLAIMS + (bench.UPGRADE_CLAIMS if upgrade else ())
     for claim in claims:
-        watch = emulator.Stopwatch.start(on_bench.emulator)
+        began_ms, began_s = on_bench.now_ms, time.monotonic()
         name = claim.__doc__.splitlines()[0]
         try:
             saw, held = claim(on_bench), True
         except (bench.ClaimError, emulator.StuckError, LinkError) as error:
             saw, held = str(error), False
-        simulated_ms, wall_s = watch.read()
+        simulated_ms, wall_s = on_bench.now_ms - began_ms, time.monotonic() - began_s
         if args.json:
             told = {"claim": name, "held": held, "saw": saw, "simulated_ms": simulated_ms, "wall_s": wall_s}
             print(json.dumps(told), flush=True)

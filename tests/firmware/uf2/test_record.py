@@ -26,8 +26,17 @@ def test_two_builds_differ_by_name_also_when_one_lacks_a_file() -> None:
 
 
 def test_the_record_names_each_source_by_its_sum() -> None:
-    record = json.loads(record_text("0.1.0", 1_767_225_600, SOURCES, {"picotool": "2.1.1", "cmake": "3.31"}))
+    record = json.loads(
+        record_text(
+            "0.1.0",
+            1_767_225_600,
+            SOURCES,
+            "# why\none==1 \\\n    --hash=sha256:00\n",
+            {"picotool": "2.1.1", "cmake": "3.31"},
+        )
+    )
     assert record["sources"]["micropython"]["sha256"] == MICROPYTHON.sha256
+    assert record["pypi"] == ["one==1     --hash=sha256:00"]
     assert record["source_date_epoch"] == 1_767_225_600
     assert list(record["tools"]) == ["cmake", "picotool"]
 
