@@ -27,7 +27,7 @@ def render_setup(setup: Setup, *, until: str = "") -> str:
         [
             _HEAD,
             "# On an install stick: unattended (erases the box's disk and installs), ask (installs after a yes at the",
-            "# console), live (the stick is the sensor, the disk stays as it is). An installed box ignores it.",
+            "# console), live (the stick is the sensor, no disk is written to). An installed box does not look at it.",
             f"install = {_quoted(setup.install)}",
             "",
             "[collector]",
