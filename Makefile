@@ -127,7 +127,7 @@ image-boot: image ## Boot the image in a virtual machine with Secure Boot and a 
 .PHONY: image-smoke
 image-smoke: $(IMAGE_PY) image-keys ## The shortest honest drill: build, install from a stick with nothing typed, enroll, first alert
 	@$(PY) -m image $(ARGS) build --no-download
-	@$(PY) -m image $(ARGS) install
+	@$(PY) -m image $(ARGS) install --timeout 1200
 
 .PHONY: image-test
 image-test: image image-drill ## All drills, each in its own virtual machine; times in dist/image-drills.json (an hour and more)

@@ -13,8 +13,8 @@ from image import drills, mirror, tools
 from image.bench import Bench
 from image.build import DRILL, Plan, build, check, tree_epoch, tree_version
 from image.bundle import make_bundle
-from image.cache import Cache, default_cache
-from image.errors import HostError, ImageError
+from image.cache import TREE, Cache, default_cache
+from image.errors import HostError, ImageError, InputError
 from image.keys import Keys, make_development_keys
 from image.layout import MIB
 from image.wheels import MACHINES, host_architecture
@@ -108,6 +108,12 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
     """
     keys = Keys((args.keys or cache.keys).resolve())
     out = args.out.resolve()
+    for option, path in (("--out", out), ("--keys", keys.folder)):
+        if not any(path.is_relative_to(seen) for seen in (TREE, cache.folder)):
+            raise InputError(
+                f"{option} {path} came; a folder of the tree or of the cache was allowed",
+                advice="the build's programs see no others; copy afterwards",
+            )
     if args.command == "keys":
         inside = tools.ready(cache, mirror.configured(), args.arch)
         made = make_development_keys(inside, keys.folder)

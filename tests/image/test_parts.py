@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image import ear
+from image.__main__ import main
 from image.elf import parse
 from image.errors import DrillError, InputError
 from image.frames import frames
@@ -185,3 +186,11 @@ def test_what_a_program_in_the_box_said_is_heard_and_its_failure_too(
                 assert ear.ask(path, "true", timeout_s=5) == said
         finally:
             thread.join()
+
+
+def test_a_folder_that_the_builds_programs_do_not_see_is_refused_before_they_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out"), "build"]) == 2
+    assert f"--out {tmp_path / 'out'} came" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
