@@ -33,7 +33,7 @@ test: setup-test ## All tests, from nothing, with the network cut off
 .PHONY: firmware-test
 firmware-test: setup-test ## The supervisor: on CPython, on Debian 13's MicroPython, over a pty; ARGS=--fuzz takes a million noises more
 	@VEDETTE_FUZZ_ROUNDS=$(if $(filter --fuzz,$(ARGS)),1000000,0) .ci/offline $(PY) -m pytest \
-	    tests/firmware tests/appliance/wire/test_mcu_link.py $(if $(filter --fuzz,$(ARGS)),--timeout 1800) $(filter-out --fuzz,$(ARGS))
+	    tests/firmware tests/appliance/wire/test_mcu_link.py tests/appliance/mcu $(if $(filter --fuzz,$(ARGS)),--timeout 1800) $(filter-out --fuzz,$(ARGS))
 
 .PHONY: lint
 lint: setup-test ## Formatting, static types, import layers, the native stub; one definition for everybody

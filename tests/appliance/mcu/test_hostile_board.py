@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +13,8 @@ from appliance.wire import mcu_words as words
 from appliance.wire.mcu_link import MAX_FRAME
 from tests.appliance.mcu.line import HEALTHY, Line
 from tests.fakes.board import Board
+
+ROUNDS = int(os.environ.get("VEDETTE_FUZZ_ROUNDS", "0"))
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20), st.booleans())
@@ -62,3 +67,16 @@ def test_a_bad_wire_costs_frames_and_never_the_link(bends: list[str], data: st.D
     line.pass_s(3 * GREET_MOST_S)
     assert line.link.state is State.UP
     assert all(beat == words.Beat(*HEALTHY) for beat in line.board.beats)
+
+
+def test_random_streams_into_a_running_link_end_in_silence_and_counters() -> None:
+    """VEDETTE_FUZZ_ROUNDS=1000000 is the long run of `make firmware-test ARGS=--fuzz`."""
+    line, noise = Line().open(), random.Random(1)
+    state, status, sessions = line.link.state, line.link.status, line.link.sessions
+    for _ in range(max(ROUNDS, 2000)):
+        assert line.link.receive(noise.randbytes(64), line.now_s) == []
+    assert (line.link.state, line.link.status, line.link.sessions) == (state, status, sessions)
+    assert len(line.link._reader._held) <= MAX_FRAME
+    line.link.receive(b"\0", line.now_s)
+    line.pass_s(3 * GREET_MOST_S)
+    assert line.link.state is State.UP
