@@ -112,6 +112,10 @@ image: $(IMAGE_PY) image-keys ## The box's disk image in dist/image, with bill o
 image-drill: $(IMAGE_PY) image-keys ## The same image with a way in for drills, in dist/image-drill; never ship it
 	@$(PY) -m image --drill $(ARGS) build
 
+.PHONY: image-bundle
+image-bundle: image ## The signed update of that image for boxes that run already, in dist/image (as root)
+	@$(PY) -m image $(ARGS) bundle
+
 .PHONY: image-check
 image-check: $(IMAGE_PY) image-keys ## Make the image twice and compare: root, hash tree, initrd, unsigned kernel file
 	@$(PY) -m image $(ARGS) check

@@ -12,9 +12,11 @@ from pathlib import Path
 from image import drills, mirror, tools
 from image.bench import Bench
 from image.build import DRILL, Plan, build, check, tree_epoch, tree_version
+from image.bundle import make_bundle
 from image.cache import Cache, default_cache
 from image.errors import HostError, ImageError
 from image.keys import Keys, make_development_keys
+from image.layout import MIB
 from image.wheels import MACHINES, host_architecture
 
 EXAMPLES = """\
@@ -63,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("keys", help="make a set of development keys, if there is none")
     made = commands.add_parser("build", help="make the image")
     made.add_argument("--no-download", action="store_true", help="leave the compressed form out")
+    commands.add_parser("bundle", help="pack the image that was made as one signed update for boxes that run already")
     twice = commands.add_parser(
         "check", help="make it twice and compare root, hash tree, initrd and unsigned kernel file"
     )
@@ -122,6 +125,14 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
     if args.command == "build":
         build(cache, plan, tell)
         tell(f"made: {plan.target}")
+        return 0
+    if args.command == "bundle":
+        inside = tools.ready(cache, mirror.configured(), args.arch)
+        keys.check()
+        path = make_bundle(
+            inside, keys, plan.target, version=plan.version, architecture=plan.architecture, epoch=plan.epoch
+        )
+        tell(f"made: {path} ({path.stat().st_size / MIB:.1f} MiB)")
         return 0
     if args.command == "check":
         differing = check(cache, plan, tell, fresh_base=args.fresh_base)

@@ -30,7 +30,8 @@ Tell = Callable[[str], None]
 DISK_MIB = 4096
 # Recorded traffic with an alert whatever the home network is.
 TRAFFIC = TREE / "tests" / "traffic" / "pcaps"
-GIVEN_UP = r"VEDETTE (unhealthy|emergency.*restarting)|No bootable option|Kernel panic"
+# The kernel's own line, not what the next boot says of it.
+GIVEN_UP = r"VEDETTE (unhealthy|emergency.*restarting)|No bootable option|\] Kernel panic"
 LOADER = r"BdsDxe: starting Boot"
 HEALTHY = r"VEDETTE healthy"
 

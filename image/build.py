@@ -102,7 +102,16 @@ def _assemble(
     out.mkdir(parents=True)
     epoch = plan.epoch
     with step(tell, "root tree"):
-        made = root.make_root(inside, archive, made_wheels, tree, version=plan.version, epoch=epoch, extra=plan.extra)
+        made = root.make_root(
+            inside,
+            archive,
+            made_wheels,
+            tree,
+            version=plan.version,
+            epoch=epoch,
+            update_key=plan.keys.update_public,
+            extra=plan.extra,
+        )
     with step(tell, "initrd"):
         initrd = work / "initrd.cpio.zst"
         make_initrd(inside, tree, made.version, work, initrd, epoch=epoch)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from image import faults, lives, measure, sticks, swtpm
+from image import faults, lives, measure, sticks, swtpm, updates
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -224,6 +224,12 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "support": support,
     "live": sticks.live,
     "seat": sticks.seat,
+    "update-stick": updates.update_stick,
+    "update-collector": updates.update_collector,
+    "update-broken": updates.update_broken,
+    "update-late": updates.update_late,
+    "update-refused": updates.update_refused,
+    "update-power": updates.update_power,
     "measure": measure.measure,
     "drills": every,
 }

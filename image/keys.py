@@ -1,7 +1,8 @@
-"""The keys of an image: Secure Boot's PK, KEK and db, and the key of the TPM policy that opens /var.
+"""The keys of an image: Secure Boot's PK, KEK and db, the TPM policy's that opens /var, and the one of update bundles.
 
     NAME.key, NAME.crt    PK, KEK, db: private key and certificate, PEM
     pcr.key, pcr.pub      the policy's
+    update.key, .pub      signs bundles; P-256
     NAME.uri              in the place of NAME.key: a key in a token, as a PKCS#11 URI (RFC 7512); its PIN by pin-source
     pcr.crt               with pcr.uri: a certificate of that key, which ukify asks for then
     pkcs11-module         where the token's library is, in the tools tree or the cache
@@ -25,6 +26,8 @@ VALID_DAYS = 3650
 NAMES = ("PK", "KEK", "db")
 # Signs the PCR values that an image will have.
 POLICY = "pcr"
+# Signs update bundles.
+UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,23 @@ class Keys:
         """What /var is sealed to."""
         return self.folder / "pcr.pub"
 
+    @property
+    def update_public(self) -> Path:
+        """What a box holds a bundle's signature against."""
+        return self.folder / f"{UPDATE}.pub"
+
     def check(self) -> None:
         """See that the set is whole.
 
         Raises:
             InputError: a file is missing.
         """
-        missing = [f"{n}.key" for n in (*NAMES, POLICY) if not (self.private(n).is_file() or self.uri(n).is_file())]
+        needed = (*NAMES, POLICY, UPDATE)
+        missing = [f"{n}.key" for n in needed if not (self.private(n).is_file() or self.uri(n).is_file())]
         missing += ["pcr.crt"] if self.uri(POLICY).is_file() and not self.certificate(POLICY).is_file() else []
-        missing += [p.name for p in (*map(self.certificate, NAMES), self.policy_public) if not p.is_file()]
+        missing += [
+            p.name for p in (*map(self.certificate, NAMES), self.policy_public, self.update_public) if not p.is_file()
+        ]
         if missing:
             raise InputError(
                 f"{self.folder}: {', '.join(missing)} missing", advice="Make a set for development: make image-keys"
@@ -86,6 +97,9 @@ def make_development_keys(tools: Tools, folder: Path) -> bool:
     """
     keys = Keys(folder)
     if folder.exists() and any(folder.iterdir()):
+        if keys.policy_public.is_file() and not keys.update_public.exists():
+            # A set from before there were updates.
+            _make_update_key(tools, keys)
         keys.check()
         return False
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +115,15 @@ def make_development_keys(tools: Tools, folder: Path) -> bool:
         "openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", keys.private(POLICY)
     )
     tools.run("openssl", "pkey", "-in", keys.private(POLICY), "-pubout", "-out", keys.policy_public)
+    _make_update_key(tools, keys)
     for path in folder.glob("*.key"):
         path.chmod(0o600)
     return True
+
+
+def _make_update_key(tools: Tools, keys: Keys) -> None:
+    private = keys.private(UPDATE)
+    curve = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    tools.run("openssl", "genpkey", *curve, "-out", private)
+    tools.run("openssl", "pkey", "-in", private, "-pubout", "-out", keys.update_public)
+    private.chmod(0o600)

@@ -26,6 +26,10 @@ ROOT_MIB = 384
 # Debian's word for the machine -> the partition type of its root (Discoverable Partitions Specification).
 ROOT_TYPES = {"amd64": "root-x86-64", "arm64": "root-arm64"}
 
+# Below this version nothing may be installed after an image of this tree has been good on a box. Raise it with the
+# release that closes a hole which the versions before it have.
+SECURITY_FLOOR = "0.1.0"
+
 DOWNLOAD_LIMIT_BYTES = 350 * MIB
 
 # Partition and disk identifiers are derived from this by systemd-repart, so that two builds agree.
@@ -65,7 +69,7 @@ class Slot:
 
     @property
     def root_label(self) -> str:
-        """Partition label of the root; systemd-sysupdate reads the version from it."""
+        """Partition label of the root; the box reads the version from it."""
         return f"{IMAGE_ID}_{self.version}"
 
     @property

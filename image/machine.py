@@ -15,11 +15,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image import ear, seat
+from image import ear, qmp, seat
 from image.errors import DrillError
 from image.frames import management_arguments
 from image.keys import OWNER_GUID, Keys
@@ -188,6 +189,27 @@ class Machine:
         """
         return seat.picture(self.folder / "seat.sock", self.folder / f"{name}.ppm")
 
+    def written_bytes(self) -> int:
+        """What the box has written to its first disk since power-on.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        return qmp.written_bytes(self.folder / "qmp.sock", "disk0")
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The machine does nothing, and its disks are as a power cut at this moment would leave them.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        qmp.tell(self.folder / "qmp.sock", "stop")
+        try:
+            yield
+        finally:
+            qmp.tell(self.folder / "qmp.sock", "cont")
+
     def forget(self) -> None:
         """What was said until now is of an earlier boot."""
         self._forgotten = len(self.lines)
@@ -301,6 +323,7 @@ class Machine:
             argv += ear.arguments(self.folder / "drill.sock")
         if self.seat:
             argv += seat.arguments(self.folder / "seat.sock")
+        argv += qmp.arguments(self.folder / "qmp.sock")
         argv += list(self.network) or list(unplugged())
         return argv
 

@@ -11,8 +11,9 @@ import shutil
 from pathlib import Path
 
 from image.bench import Bench
+from image.bundle import sign_manifest
 from image.errors import DrillError, InputError
-from image.keys import NAMES, POLICY, Keys
+from image.keys import NAMES, POLICY, UPDATE, Keys
 from image.stick import make_enrollment
 from image.tools import Tools
 from image.uki import make_uki, sign
@@ -22,7 +23,7 @@ _PIN = "12345678"
 
 
 def pkcs11(bench: Bench) -> None:
-    """All signatures of an image by keys in a PKCS#11 token (SoftHSM): kernel file, TPM policy, key lists.
+    """All signatures of an image by keys in a PKCS#11 token (SoftHSM): kernel file, TPM policy, key lists, bundle.
 
     Raises:
         DrillError: a signature does not hold.
@@ -70,6 +71,11 @@ def pkcs11(bench: Bench) -> None:
     bench.tell("           TPM policy: the token's signature is the one of the same key in a file")
     make_enrollment(tools, keys, work / "auto", epoch=plan.epoch)
     bench.tell(f"           key lists: {', '.join(sorted(p.name for p in (work / 'auto').iterdir()))}")
+    (work / "bundle.signature").write_bytes(sign_manifest(tools, keys, b"a manifest", work))
+    (work / "bundle.manifest").write_bytes(b"a manifest")
+    checked = ("-verify", bench.keys.update_public, "-signature", work / "bundle.signature", work / "bundle.manifest")
+    tools.run("openssl", "dgst", "-sha256", *checked)
+    bench.tell("           update bundle: signed by the token, openssl accepts it")
 
 
 def move_into_token(tools: Tools, source: Keys, work: Path) -> Keys:
@@ -89,7 +95,7 @@ def move_into_token(tools: Tools, source: Keys, work: Path) -> Keys:
         *("softhsm2-util", "--init-token", "--free", "--label", "release", "--pin", _PIN, "--so-pin", _PIN),
         environment=there,
     )
-    for number, name in enumerate((*NAMES, POLICY), start=1):
+    for number, name in enumerate((*NAMES, POLICY, UPDATE), start=1):
         argv = ("--import", source.private(name), "--token", "release", "--label", name, "--id", f"0{number}")
         tools.run("softhsm2-util", *argv, "--pin", _PIN, environment=there)
         uri = f"pkcs11:token=release;object={name};type=private?pin-source=file:{folder / 'pin'}"
@@ -97,6 +103,7 @@ def move_into_token(tools: Tools, source: Keys, work: Path) -> Keys:
     for name in NAMES:
         shutil.copyfile(source.certificate(name), keys.certificate(name))
     shutil.copyfile(source.policy_public, keys.policy_public)
+    shutil.copyfile(source.update_public, keys.update_public)
     made = ("openssl", "req", "-new", "-x509", "-sha256", "-subj", "/CN=policy", "-key", source.private(POLICY))
     tools.run(*made, "-out", keys.certificate(POLICY))
     keys.check()

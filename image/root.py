@@ -14,12 +14,13 @@ from pathlib import Path
 
 from image import wheels
 from image.errors import StepError
-from image.layout import IMAGE_ID
+from image.layout import IMAGE_ID, SECURITY_FLOOR
 from image.sbom import make_sbom, parse_status
 from image.tools import Tools
 
 OVERLAY = Path(__file__).with_name("overlay")
 PYTHON_FOLDER = "usr/lib/vedette/python"
+UPDATE_KEYS = "usr/lib/vedette/update-keys"
 BILL = "usr/share/vedette/bill.cdx.json"
 
 # Drivers and file systems that no sensor has, below /usr/lib/modules/VERSION/kernel.
@@ -72,9 +73,12 @@ def make_root(
     *,
     version: str,
     epoch: int,
+    update_key: Path,
     extra: Sequence[Path] = (),
 ) -> Made:
     """Make the tree in `target`, and the kernel beside it; `extra` are overlays on top of the image's own.
+
+    `update_key` (PEM, public) is the one whose bundles the box installs.
 
     Raises:
         StepError: a program failed, or the base has not exactly one kernel.
@@ -87,6 +91,8 @@ def make_root(
     for overlay in (OVERLAY, *extra):
         shutil.copytree(overlay, target, symlinks=True, dirs_exist_ok=True, copy_function=_lay_down)
     name_image(target / "usr/lib/os-release", version)
+    (target / UPDATE_KEYS).mkdir(parents=True)
+    shutil.copyfile(update_key, target / UPDATE_KEYS / "update.pem")
     for wheel in made_wheels:
         wheels.unpack(wheel, target / PYTHON_FOLDER)
     (target / "usr/lib/python3/dist-packages/vedette.pth").write_text(f"/{PYTHON_FOLDER}\n", encoding="ascii")
@@ -122,7 +128,10 @@ def only_kernel(tree: Path) -> str:
 def name_image(os_release: Path, version: str) -> None:
     """Say in os-release what image this is."""
     text = os_release.read_text(encoding="utf-8")
-    os_release.write_text(f"{text}IMAGE_ID={IMAGE_ID}\nIMAGE_VERSION={version}\n", encoding="utf-8")
+    os_release.write_text(
+        f"{text}IMAGE_ID={IMAGE_ID}\nIMAGE_VERSION={version}\nVEDETTE_SECURITY_FLOOR={SECURITY_FLOOR}\n",
+        encoding="utf-8",
+    )
 
 
 def cut_down(tree: Path, kernel: str) -> None:

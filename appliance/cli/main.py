@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from appliance import __version__
 from appliance.cli import (
+    boot,
     config,
     doctor,
     enroll,
@@ -24,11 +25,28 @@ from appliance.cli import (
     status,
     supervisor,
     support_bundle,
+    update,
 )
 from appliance.cli.options import EXIT_CODES, Parser, formatter, tell_error
 from appliance.errors import ApplianceError
 
-COMMANDS = (run, setup, enroll, status, doctor, replay, rules, spool, supervisor, reset, escrow, support_bundle, config)
+COMMANDS = (
+    run,
+    setup,
+    enroll,
+    status,
+    doctor,
+    replay,
+    rules,
+    spool,
+    supervisor,
+    reset,
+    update,
+    boot,
+    escrow,
+    support_bundle,
+    config,
+)
 
 
 def build_parser() -> Parser:

@@ -135,6 +135,14 @@ class SupervisorSection:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateSection:
+    """New versions of the whole box; on boxes that run Vedette's image only."""
+
+    fetch: bool = key(True, "Fetch and install what the collector offers")
+    check_s: int = key(900, "Time between two questions for an offer, about", unit="s", least=5, most=86_400)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
 
@@ -147,6 +155,7 @@ class Config:
     spool: SpoolSection = field(default_factory=SpoolSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)
     supervisor: SupervisorSection = field(default_factory=SupervisorSection)
+    update: UpdateSection = field(default_factory=UpdateSection)
 
 
 SECTIONS: dict[str, type] = {
@@ -159,4 +168,5 @@ SECTIONS: dict[str, type] = {
     "spool": SpoolSection,
     "uplink": UplinkSection,
     "supervisor": SupervisorSection,
+    "update": UpdateSection,
 }

@@ -38,9 +38,13 @@ from appliance.identity import CollectorUrl, Identity, IdentityFolder, Life, Pro
 from appliance.identity.keyfile import read_private, write_once
 from appliance.mcu import ABSENT, Supervisor
 from appliance.spool import Spool
+from appliance.update.here import image_version
+from appliance.update.here import memory as update_memory
+from appliance.update.source import CollectorSource
+from appliance.update.updater import FetchStatus, Updater
 from appliance.uplink import Pump, Transport, Uplink, UplinkStatus
 from appliance.wire.codes import SessionCode
-from appliance.wire.heartbeat import Heartbeat, RulesHealth
+from appliance.wire.heartbeat import Heartbeat, RulesHealth, SystemHealth
 from appliance.wire.snml import Detail, Encoding, Sanitizer, Sensor, encode_message_from_fragments
 
 MIB = 1024 * 1024
@@ -57,6 +61,8 @@ class Parts:
     pipeline: Pipeline
     uplink: Uplink
     renewer: Renewer
+    updater: Updater | None
+    """Only where an image of ours runs, and its updates are wanted."""
     monitor: Monitor
     liveness: Liveness
     probe: DiskProbe
@@ -73,6 +79,7 @@ def build(
     chance: Callable[[], float],
     on_uplink: Callable[[UplinkStatus], None],
     on_renewal: Callable[[RenewalStatus], None] = lambda _: None,
+    on_update: Callable[[FetchStatus], None] = lambda _: None,
 ) -> Parts:
     """Make every part.
 
@@ -105,6 +112,7 @@ def build(
         pulse = take_pulse(config, clock, liveness, probe, capture, pipeline, spool)
         beat = HealthBeat(pulse.signs, secrets.randbits(32))
         supervisor = open_supervisor(config, folder.keys, clock, beat)
+        updater = open_updater(config, clock, folder, chance, on_update)
         monitor = Monitor(
             spool=spool,
             spool_folder=state_dir / "spool",
@@ -117,6 +125,7 @@ def build(
             engine_version=vedette_engine.__version__,
             starts=read_starts(),
             supervisor=lambda: ABSENT if supervisor is None else supervisor.status(),
+            system=system_health if updater is None else updater.system,
             drops="kernel_drops",
         )
         uplink = open_uplink(config, clock, folder, spool, sensor, monitor, chance, on_uplink)
@@ -142,6 +151,7 @@ def build(
         pipeline,
         uplink,
         renewer,
+        updater,
         monitor,
         liveness,
         probe,
@@ -247,6 +257,40 @@ def open_uplink(
         encoding=cast("Literal['zstd', 'gzip', 'identity']", config.uplink.compression),
         on_state=on_uplink,
     )
+
+
+def open_updater(
+    config: Config,
+    clock: Clock,
+    folder: IdentityFolder,
+    chance: Callable[[], float],
+    on_update: Callable[[FetchStatus], None],
+) -> Updater | None:
+    """What fetches updates; None where no image of ours runs, or none are wanted."""
+    running = image_version()
+    if not running or not config.update.fetch:
+        return None
+    urls = [CollectorUrl.parse(url) for url in config.collector.urls]
+    proxy = Proxy.parse(config.collector.proxy) if config.collector.proxy else None
+    return Updater(
+        CollectorSource(urls, folder.load, clock=clock, proxy=proxy, timeout_s=config.collector.timeout_s),
+        update_memory(),
+        Path(config.sensor.state_dir) / "update",
+        clock,
+        running=running,
+        check_s=config.update.check_s,
+        chance=chance,
+        on_state=on_update,
+    )
+
+
+def system_health() -> SystemHealth | None:
+    """The image that runs and how it was updated, on a box that fetches none."""
+    running = image_version()
+    if not running:
+        return None
+    record = update_memory().read()
+    return SystemHealth(running, record.state.value, record.version, record.floor, record.outcomes)
 
 
 def _heartbeat(monitor: Monitor, clock: Clock, floor: ClockFloor, status: UplinkStatus) -> Heartbeat:

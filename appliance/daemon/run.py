@@ -3,6 +3,7 @@
     main thread      signals, rule reload, the end
     pipeline         engine -> events -> spool
     uplink           spool -> collector -> receipts; heartbeats
+    update           offer -> bundle on disk; may die at any moment, so nobody waits for it
     renewal          a new key and certificate in time; may die at any moment (`enroll.renew`), so nobody waits for it
     supervisor       beats to the microcontroller, and what it says
     watchdog, probe  systemd; a small write to the disk now and then
@@ -33,6 +34,7 @@ from appliance.enroll import RenewalStatus
 from appliance.errors import ApplianceError, EnvironmentFault
 from appliance.health import Notifier, Watchdog
 from appliance.mcu import Supervisor
+from appliance.update.updater import FetchStatus
 from appliance.uplink import UplinkStatus
 from appliance.wire import mcu_words as words
 
@@ -58,7 +60,12 @@ class Daemon:
         self._notifier = notifier
         self._reread = reread
         self._parts: Parts = build(
-            config, clock, chance=random.SystemRandom().random, on_uplink=tell_uplink, on_renewal=tell_renewal
+            config,
+            clock,
+            chance=random.SystemRandom().random,
+            on_uplink=tell_uplink,
+            on_renewal=tell_renewal,
+            on_update=tell_update,
         )
         self._stop = threading.Event()
         self._reload = threading.Event()
@@ -88,6 +95,9 @@ class Daemon:
         # A renewal asks twice, at each address, and each ask waits as the uplink's step does.
         renewal_s = 10.0 * timeout_s * len(self._parts.config.collector.urls) + 60.0
         self._thread("renewal", lambda beat: self._parts.renewer.run(self._stop, beat=beat), renewal_s, daemon=True)
+        if (updater := self._parts.updater) is not None:
+            # The hash of a whole bundle takes a while on a small box.
+            self._thread("update", lambda beat: updater.run(self._stop, beat=beat), 5.0 * timeout_s + 120, daemon=True)
         watchdog = Watchdog(
             self._notifier,
             self._liveness,
@@ -223,3 +233,8 @@ def tell_uplink(state: UplinkStatus) -> None:
 def tell_renewal(status: RenewalStatus) -> None:
     """A change of the renewal's state, for the log."""
     log.info("certificate %s%s", status.state.value, f": {status.reason}" if status.reason else "")
+
+
+def tell_update(status: FetchStatus) -> None:
+    """A change of the fetching of an update, for the log."""
+    log.info("update %s %s%s", status.version, status.state.value, f": {status.reason}" if status.reason else "")

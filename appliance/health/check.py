@@ -15,7 +15,7 @@ from appliance.identity import Life
 from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth
 from appliance.uplink import UplinkStatus
-from appliance.wire.heartbeat import HealthFinding, HostHealth
+from appliance.wire.heartbeat import HealthFinding, HostHealth, SystemHealth
 
 
 class Severity(Enum):
@@ -37,6 +37,7 @@ class CheckName(Enum):
     UPLINK = "uplink"
     START = "start"
     SUPERVISOR = "supervisor"
+    UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Facts:
     certificate: Life | None = None
     starts: Starts = UNTOLD
     supervisor: SupervisorStatus = ABSENT
+    system: SystemHealth | None = None
+    """The image that runs and its updates; None on a sensor that is no image of ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from appliance.identity import Life
 from appliance.mcu import ABSENT, SupervisorStatus
 from appliance.spool import Depth, Spool
 from appliance.uplink import UplinkStatus
-from appliance.wire.heartbeat import Heartbeat, RulesHealth
+from appliance.wire.heartbeat import Heartbeat, RulesHealth, SystemHealth
 
 
 class Monitor:
@@ -40,6 +40,7 @@ class Monitor:
         engine_version: str,
         starts: Starts = UNTOLD,
         supervisor: Callable[[], SupervisorStatus] = lambda: ABSENT,
+        system: Callable[[], SystemHealth | None] = lambda: None,
         packets: str = "packets",
         drops: str = "drops",
     ) -> None:
@@ -58,6 +59,7 @@ class Monitor:
         self._engine_version = engine_version
         self._starts = starts
         self._supervisor = supervisor
+        self._system = system
         self._packets, self._drops = packets, drops
         self._started_ns = clock.wall_ns()
         self._lock = threading.Lock()
@@ -108,4 +110,5 @@ class Monitor:
             certificate=self._certificate(),
             starts=self._starts,
             supervisor=self._supervisor(),
+            system=self._system(),
         )

@@ -65,6 +65,7 @@ def heartbeat(facts: Facts, standing: Standing, counters: Mapping[str, int], fin
         ),
         rules=standing.rules,
         engine_version=standing.engine_version,
+        system=facts.system,
         clock_skew_ms=facts.uplink.clock_skew_ms,
         capture=dict(sorted(counters.items())[:MAX_COUNTERS]),
         findings=tuple(finding.to_wire() for finding in findings),

@@ -173,6 +173,12 @@ class SessionCode(Enum):
     METHOD = (40356, 405, "The path is not for this method.", _REPORT)
     PATH = (40357, 404, "Nothing is at this path.", "Check the collector's address: [collector] urls.")
     BODY_TOO_SLOW = (40358, 408, "The body did not arrive in time.", "Send it again; check the link's quality.")
+    UPDATE_NOT_OFFERED = (
+        40363,
+        404,
+        "The update is not, or no more, offered to this sensor.",
+        "Ask for the offer anew.",
+    )
     RANGE_TOO_WIDE = (40359, 400, "More sequence numbers than a batch may have events and losses for.", _REPORT)
 
     RESIDENCY_INVALID = (40360, 400, "The message about the TPM has another form.", _REPORT)

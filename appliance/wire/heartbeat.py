@@ -32,6 +32,10 @@ MAX_SKEW_MS = 1_000_000_000_000
 Severity: TypeAlias = Literal["ok", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "warning", "critical")
 
+MAX_OUTCOMES = 8
+OUTCOME_KINDS = ("good", "fell-back", "refused", "restarted")
+"""How an update, or a start of the system, has ended; append only."""
+
 _COUNTER = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
 _CHECK = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{0,64}", re.ASCII)
@@ -99,6 +103,33 @@ class HealthFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateOutcome:
+    """How one update ended, or why the box started again; `number` is the box's own and only grows.
+
+    `update_id` is the collector's, 0 for one that came from a stick. The box repeats its last outcomes in every
+    heartbeat, so that none is lost with one.
+    """
+
+    number: int
+    at_ns: int
+    kind: str
+    version: str
+    reason: str = ""
+    update_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SystemHealth:
+    """The image that runs and how its updates went; absent on a sensor that is no image of ours."""
+
+    version: str
+    state: str = "idle"
+    update_version: str = ""
+    security_floor: str = ""
+    outcomes: tuple[UpdateOutcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """One snapshot. `capture` holds the engine's and the capture's counters under their own names."""
 
@@ -115,6 +146,7 @@ class Heartbeat:
     findings: tuple[HealthFinding, ...] = ()
     supervisor: SupervisorHealth | None = None
     """None: a sensor of before this field, or one that is not built to have a supervisor."""
+    system: SystemHealth | None = None
 
     def to_json(self) -> bytes:
         """The body of the request.
@@ -147,6 +179,7 @@ class Heartbeat:
             capture=_counters(fields.fields("capture")),
             findings=tuple(_finding(item) for item in fields.objects("findings", MAX_FINDINGS)),
             supervisor=_supervisor(fields.fields("supervisor")) if "supervisor" in fields else None,
+            system=_system(fields.fields("system")) if "system" in fields else None,
         )
 
 
@@ -204,6 +237,30 @@ def _finding(fields: Fields) -> HealthFinding:
     if severity not in SEVERITIES:
         raise SessionError(f"{fields.what}.severity", came=severity, allowed=", ".join(SEVERITIES))
     return HealthFinding(check=fields.text("check", 32, _CHECK), severity=severity, text=fields.text("text"))
+
+
+def _system(fields: Fields) -> SystemHealth:
+    return SystemHealth(
+        version=fields.text("version", 64),
+        state=fields.text("state", 16),
+        update_version=fields.text("update_version", 64),
+        security_floor=fields.text("security_floor", 64),
+        outcomes=tuple(_outcome(item) for item in fields.objects("outcomes", MAX_OUTCOMES)),
+    )
+
+
+def _outcome(fields: Fields) -> UpdateOutcome:
+    kind = fields.text("kind", 16)
+    if kind not in OUTCOME_KINDS:
+        raise SessionError(f"{fields.what}.kind", came=kind, allowed=", ".join(OUTCOME_KINDS))
+    return UpdateOutcome(
+        number=fields.integer("number", low=1),
+        at_ns=fields.integer("at_ns"),
+        kind=kind,
+        version=fields.text("version", 64),
+        reason=fields.text("reason"),
+        update_id=fields.integer("update_id"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector_client.analyst.present import count, duration, relative, size, spans
+from collector_client.attest.levels import SECURE_ELEMENT
 from collector_client.store.fleet import SensorRow
 
 NS = 1_000_000_000
 CERT_WARN_S = 7 * 86_400
+DAYS_CERT_WARN_S = 4 * 3600
+"""Of a certificate that lives a day (`wire/element.py`): its renewal was due more than an hour before that."""
 BACKLOG_WARN_S = 600
 
 
@@ -68,7 +71,9 @@ def _card(row: SensorRow, refused: int, now_ns: int) -> SensorCard:
         spool=_spool(health.get("spool"), now_ns),
         drops=_drops(health.get("capture")),
         gaps=_gaps(row),
-        certificate=_certificate(row.cert_not_after_ns, now_ns),
+        certificate=_certificate(
+            row.cert_not_after_ns, now_ns, DAYS_CERT_WARN_S if row.assurance == SECURE_ELEMENT else CERT_WARN_S
+        ),
         refused=Line(
             f"{count(refused)} refused" if refused else "", "warn" if refused else "ok", "events kept in quarantine"
         ),
@@ -123,13 +128,13 @@ def _gaps(row: SensorRow) -> Line:
     return Line("none")
 
 
-def _certificate(not_after_ns: int | None, now_ns: int) -> Line:
+def _certificate(not_after_ns: int | None, now_ns: int, warn_s: int) -> Line:
     if not_after_ns is None:
         return NONE
     left_s = (not_after_ns - now_ns) / NS
     if left_s <= 0:
         return Line(f"expired {relative(not_after_ns, now_ns)}", "bad")
-    return Line(f"{duration(left_s)} left", "warn" if left_s < CERT_WARN_S else "ok")
+    return Line(f"{duration(left_s)} left", "warn" if left_s < warn_s else "ok")
 
 
 def _rules(rules: dict[str, Any] | None) -> Line:

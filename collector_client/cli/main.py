@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from collector_client.child import tell_error
-from collector_client.cli import alerts, ca, care, fleet, recovery, server, token
+from collector_client.cli import alerts, ca, care, fleet, recovery, server, token, update
 from collector_client.cli.options import EXIT_CODES, Parser, formatter
 from collector_client.errors import CollectorError
 from collector_client.store import StoreError
 
-COMMANDS = (server, token, fleet, recovery, alerts, ca, care)
+COMMANDS = (server, token, fleet, recovery, alerts, update, ca, care)
 
 
 def build_parser() -> Parser:

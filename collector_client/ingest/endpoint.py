@@ -26,6 +26,7 @@ from collector_client.ingest.admission import Admission
 from collector_client.ingest.batch import DocumentRefusedError, Parser, check_fork, check_range, receipt_for
 from collector_client.ingest.body import check_length, json_answer, read_body
 from collector_client.ingest.desk import Desk, Handler
+from collector_client.ingest.distributor import Distributor
 from collector_client.ingest.escrow import Escrow
 from collector_client.ingest.keeper import BUSY_RETRY_S, Keeper
 from collector_client.ingest.peer import quarantined
@@ -52,6 +53,25 @@ class Quotas:
     sensor: Quota
     tenant: Quota
 
+    def charge(self, sensor: SensorRecord, cost: int, now_s: float) -> None:
+        """Charge both, or neither and refuse.
+
+        Raises:
+            RefusedError: one of the two is used up.
+        """
+        asked = (
+            (SessionCode.SENSOR_QUOTA, self.sensor, sensor.sensor_id),
+            (SessionCode.TENANT_QUOTA, self.tenant, sensor.tenant_id),
+        )
+        for code, quota, key in asked:
+            wait_s = quota.wait_s(key, cost, now_s)
+            if wait_s > 0:
+                raise refuse(
+                    code, f"{cost} events", f"{quota.per_minute} a minute", retry_after_s=max(1, math.ceil(wait_s))
+                )
+        for _, quota, key in asked:
+            quota.take(key, cost, now_s)
+
 
 @dataclass(slots=True)
 class Endpoint:
@@ -60,6 +80,7 @@ class Endpoint:
     admission: Admission
     desk: Desk
     timekeeper: Timekeeper
+    distributor: Distributor
     escrow: Escrow
     quotas: Quotas
     parser: Parser
@@ -95,6 +116,7 @@ class Endpoint:
             RECOVERY_PATH: ("POST", self._recovery_key),
             **self.timekeeper.routes(),
             **self.desk.routes(),
+            **self.distributor.routes(),
         }
         if request.path not in methods:
             raise refuse(SessionCode.PATH, request.path[:80], ", ".join(methods))
@@ -150,20 +172,7 @@ class Endpoint:
         return json_answer(receipt.to_json())
 
     def _throttle(self, sensor: SensorRecord, cost: int) -> None:
-        """Charge both quotas, or neither and refuse."""
-        now_s = self.clock.monotonic_s()
-        asked = (
-            (SessionCode.SENSOR_QUOTA, self.quotas.sensor, sensor.sensor_id),
-            (SessionCode.TENANT_QUOTA, self.quotas.tenant, sensor.tenant_id),
-        )
-        for code, quota, key in asked:
-            wait_s = quota.wait_s(key, cost, now_s)
-            if wait_s > 0:
-                raise refuse(
-                    code, f"{cost} events", f"{quota.per_minute} a minute", retry_after_s=max(1, math.ceil(wait_s))
-                )
-        for _, quota, key in asked:
-            quota.take(key, cost, now_s)
+        self.quotas.charge(sensor, cost, self.clock.monotonic_s())
 
     def _charge_rest(self, sensor: SensorRecord, size: int, paid: int) -> None:
         """A body without a Content-Length pays for its bytes once they are known."""
@@ -187,6 +196,7 @@ class Endpoint:
         now_ns = self.clock.wall_ns()
         # Written anew from what was understood, so that the store holds no field nobody checked.
         await self.keeper.heartbeat(sensor.sensor_id, now_ns, heartbeat.to_json().decode("utf-8"))
+        await self.distributor.outcomes(sensor.sensor_id, heartbeat.system)
         slow_down_ms = self.quotas.sensor.slow_down_ms(sensor.sensor_id, self.clock.monotonic_s())
         return json_answer(HeartbeatAnswer(self.clock.wall_ns(), slow_down_ms).to_json())
 

@@ -27,6 +27,7 @@ from collector_client.ingest.challenges import Challenges
 from collector_client.ingest.clones import Clones
 from collector_client.ingest.connections import Connections
 from collector_client.ingest.desk import Desk
+from collector_client.ingest.distributor import Distributor
 from collector_client.ingest.element import Elements
 from collector_client.ingest.element_desk import ElementDesk
 from collector_client.ingest.endpoint import Endpoint, Quotas
@@ -175,6 +176,10 @@ class Ingest:
         trust = TpmTrust(directory / PKI_NAME)
         challenges = Challenges(trust, config.collector.allow_unlisted_tpm, production, secrets.token_bytes)
         attempts = Quota(config.quota.enrollments_per_minute)
+        quotas = Quotas(
+            sensor=Quota(config.quota.sensor_events_per_minute),
+            tenant=Quota(config.quota.tenant_events_per_minute),
+        )
         return Endpoint(
             admission=admission,
             desk=Desk(
@@ -203,11 +208,17 @@ class Ingest:
                 request_timeout_s=config.ingest.request_timeout_s,
             ),
             timekeeper=Timekeeper(TimeSigner(directory / PKI_NAME), self._clock),
-            escrow=Escrow(directory, writing, self._clock),
-            quotas=Quotas(
-                sensor=Quota(config.quota.sensor_events_per_minute),
-                tenant=Quota(config.quota.tenant_events_per_minute),
+            distributor=Distributor(
+                admission=admission,
+                reading=reading,
+                writing=writing,
+                keeper=keeper,
+                directory=directory,
+                clock=self._clock,
+                charge=lambda sensor, cost: quotas.charge(sensor, cost, self._clock.monotonic_s()),
             ),
+            escrow=Escrow(directory, writing, self._clock),
+            quotas=quotas,
             parser=Parser(Window.of(config.events.max_age_days, config.events.max_ahead_minutes)),
             keeper=keeper,
             clock=self._clock,

@@ -151,6 +151,21 @@ CONTROL_MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX elements_of_sensor ON elements (sensor_id);
     """,
+    """
+    -- Updates offered to boxes; the file is updates/SHA256.bundle. Without tenant, site and sensor it is for all.
+    CREATE TABLE updates (
+        update_id INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT NOT NULL, architecture TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, older INTEGER NOT NULL, tenant_id INTEGER REFERENCES tenants,
+        site_id INTEGER REFERENCES sites, sensor_id TEXT REFERENCES sensors, offered_ns INTEGER NOT NULL,
+        offered_by TEXT NOT NULL, withdrawn_ns INTEGER
+    ) STRICT;
+    -- How updates and starts of boxes ended, as they say it; number is the box's own, and begins anew with a new disk.
+    CREATE TABLE update_outcomes (
+        sensor_id TEXT NOT NULL REFERENCES sensors, number INTEGER NOT NULL, at_ns INTEGER NOT NULL, kind TEXT NOT NULL,
+        version TEXT NOT NULL, reason TEXT NOT NULL, update_id INTEGER NOT NULL, received_ns INTEGER NOT NULL,
+        PRIMARY KEY (sensor_id, number, at_ns)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 ALERT_MIGRATIONS: tuple[str, ...] = (

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.update.entries import Entry, parse_entry
+from appliance.wire.bundle import PART_NAMES, Manifest, Part, is_version
 from image import layout, packages
 from image.build import DRILL
 from image.errors import HostError, InputError
@@ -61,18 +63,15 @@ def test_the_box_makes_the_partitions_that_the_image_has() -> None:
             assert found == [str(wanted)] * 2, name
 
 
-def test_a_slot_is_named_by_its_root_hash() -> None:
+def test_the_image_and_the_box_call_a_slot_the_same() -> None:
     slot = layout.Slot("0.1.0", HASH)
+    part = tuple(Part(name, 1, 1, HASH) for name in PART_NAMES)
+    box = Manifest("amd64", "0.1.0", "0.1.0", HASH, 0, part)
+    assert (slot.root_uuid, slot.verity_uuid) == (box.root_uuid, box.verity_uuid)
     assert slot.root_uuid.hex + slot.verity_uuid.hex == HASH
-    for kind, name in (("root", slot.root_file), ("root-verity", slot.verity_file), ("uki", slot.uki_file)):
-        pattern = next(
-            line.partition("=")[2]
-            for path in (LIB / "sysupdate.d").glob(f"*-{kind}.transfer")
-            for line in path.read_text(encoding="ascii").splitlines()
-            if line.startswith("MatchPattern=")
-        )
-        regex = re.escape(pattern).replace("@v", "[0-9.]+").replace("@u", "[0-9a-f-]{36}")
-        assert re.fullmatch(regex, name), pattern
+    assert (slot.root_label, slot.verity_label) == (box.root_label, box.verity_label)
+    assert parse_entry(slot.uki_file) == Entry("0.1.0")
+    assert is_version(layout.SECURITY_FLOOR)
 
 
 @pytest.mark.parametrize(("version", "root_hash"), [("0.1 0", HASH), ("", HASH), ("1", HASH[1:]), ("1", HASH.upper())])
@@ -99,8 +98,10 @@ def test_what_the_preset_enables_is_there_and_nothing_else_is_enabled() -> None:
     assert lines[-1] == "disable *"
     ours = {line.split()[1] for line in lines if line.startswith("enable vedette")}
     there = {path.name for path in (LIB / "systemd/system").glob("vedette*.service")}
-    # A template is started by what names its instance.
-    assert ours == {name for name in there if "@." not in name} - {"vedette-install.service"}
+    there |= {path.name for path in (LIB / "systemd/system").glob("vedette*.path")}
+    # Begun by the stick's command line, by a path, by a stick that is put in; a template by what names its instance.
+    begun = {"vedette-install.service", "vedette-update.service", "vedette-update-stick.service"}
+    assert ours == {name for name in there if "@." not in name} - begun
 
 
 def test_every_program_a_unit_starts_is_in_the_overlay() -> None:
@@ -120,3 +121,10 @@ def test_nothing_comes_in_by_the_packet_filter() -> None:
     assert "hook forward priority filter; policy drop;" in rules
     accepted = [line for line in rules.partition("chain forward")[0].splitlines() if "accept" in line]
     assert not [line for line in accepted if "tcp" in line or "dport 22" in line]
+
+
+def test_no_path_or_socket_waits_for_what_waits_for_it() -> None:
+    """They come before basic.target (systemd.path(5)), and all services after it."""
+    for unit in (LIB / "systemd/system").glob("vedette*.path"):
+        lines = unit.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if line.startswith(("After=", "Requires="))], unit.name

@@ -206,3 +206,22 @@ def test_a_box_that_stood_still_has_colour(
     row = SensorRow("s-1", "", "t", "s", "software", "on time", None, None, None, health={"supervisor": supervisor})
     (card,) = sensor_cards([row], {}, 0)
     assert {name: (line.text, line.level) for name, line in card.host} == shown
+
+
+@pytest.mark.parametrize(
+    ("assurance", "hours", "level"),
+    [
+        ("tpm", 24 * 8, "ok"),
+        ("tpm", 24, "warn"),
+        ("secure-element", 24, "ok"),
+        ("secure-element", 6, "ok"),
+        ("secure-element", 3, "warn"),
+        ("secure-element", -1, "bad"),
+    ],
+)
+def test_a_certificate_of_a_day_worries_nobody_until_its_renewal_is_late(
+    assurance: str, hours: int, level: str
+) -> None:
+    row = SensorRow("s-one", "", "acme", "north", assurance, "on time", hours * 3600 * 10**9, None, None)
+    (card,) = sensor_cards([row], {}, 0)
+    assert card.certificate.level == level

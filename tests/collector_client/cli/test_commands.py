@@ -380,7 +380,7 @@ def test_every_command_has_examples_and_exit_codes() -> None:
             yield parser
 
     leaves = list(walk(build_parser()))
-    assert len(leaves) == 20
+    assert len(leaves) == 24
     for parser in leaves:
         text = parser.format_help()
         assert "examples:\n  vedette-collector" in text
