@@ -29,6 +29,8 @@ OS_RELEASE = Path("/usr/lib/os-release")
 FLOOR_FIELD = "VEDETTE_SECURITY_FLOOR"
 _LOADER = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 """Vendor of the variables that the boot loader hands on (Boot Loader Interface)."""
+LIVE_ENTRY = "live.conf"
+"""The boot loader's name of the entry that a live sensor's stick is started by."""
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 NOTED = Path("/run/vedette-start/box")
 """Why this start came about, KIND and words, as image/overlay/usr/lib/vedette/start_reason has noted it."""
@@ -87,9 +89,17 @@ def this_box(root: Path = Path("/")) -> Box:
         esp=Esp(_below(root, Path("/boot"))),
         memory=memory(root),
         keys=update_keys(_below(root, KEYS_FOLDER)),
-        standing=Standing(architecture, version, image_floor(root)),
+        standing=Standing(architecture, version, image_floor(root), live=runs_live(root)),
         root_hash=match[1],
     )
+
+
+def runs_live(root: Path = Path("/")) -> bool:
+    """Whether the boot loader has started the entry of a live sensor, as it says itself."""
+    try:
+        return _variable(root, "LoaderEntrySelected") == LIVE_ENTRY
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def boot_disk(root: Path = Path("/")) -> Path:
@@ -98,10 +108,8 @@ def boot_disk(root: Path = Path("/")) -> Path:
     Raises:
         DiskFault: it does not say, or there is no such disk.
     """
-    variable = _below(root, Path(f"/sys/firmware/efi/efivars/LoaderDevicePartUUID-{_LOADER}"))
     try:
-        # Four bytes of attributes, then UTF-16 (UEFI 2.10, 8.2).
-        partuuid = variable.read_bytes()[4:].decode("utf-16-le").rstrip("\0").lower()
+        partuuid = _variable(root, "LoaderDevicePartUUID")
         partition = os.path.realpath(_below(root, Path("/dev/disk/by-partuuid")) / partuuid)
         parent = _below(root, Path("/sys/class/block")).joinpath(Path(partition).name).resolve(strict=True).parent
     except (OSError, UnicodeDecodeError) as error:
@@ -147,6 +155,12 @@ def note_fall_back(record: Record, root: Path = Path("/")) -> None:
         unfinished.replace(path)
     except OSError as error:
         raise DiskFault(f"{path}: {error.strerror}") from error
+
+
+def _variable(root: Path, name: str) -> str:
+    """A text of the boot loader's, in small letters: four bytes of attributes, then UTF-16 (UEFI 2.10, 8.2)."""
+    path = _below(root, Path(f"/sys/firmware/efi/efivars/{name}-{_LOADER}"))
+    return path.read_bytes()[4:].decode("utf-16-le").rstrip("\0").lower()
 
 
 def _os_release(root: Path) -> dict[str, str]:

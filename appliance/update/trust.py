@@ -28,6 +28,8 @@ class Standing:
     architecture: str
     version: str
     floor: str
+    live: bool = False
+    """It runs from its stick, whose installer is of the version that is on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ def check_fit(manifest: Manifest, standing: Standing, *, older: bool) -> None:
     Raises:
         BundleRefusedError: it may not; the text says why.
     """
+    if standing.live:
+        raise BundleRefusedError(
+            f"bundle: version {manifest.version} came, none was allowed: this sensor runs live from its stick",
+            advice="Write the stick anew with that version, with a token for the same sensor (token new --for).",
+        )
     if manifest.architecture != standing.architecture:
         raise BundleRefusedError(
             f"bundle: for {manifest.architecture} came, {standing.architecture} was allowed",

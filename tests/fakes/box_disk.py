@@ -102,7 +102,7 @@ class BoxDisk:
 
     def __init__(self, folder: Path, maker: Maker, version: str = "1") -> None:
         self.folder, self.maker = folder, maker
-        self.running, self.floor = version, "1"
+        self.running, self.floor, self.live = version, "1", False
         self.writes_left: int | None = None
         self.writes = 0
         (folder / "esp" / FOLDER).mkdir(parents=True)
@@ -124,7 +124,7 @@ class BoxDisk:
             esp=Esp(self.folder / "esp", on_write=self.on_write),
             memory=Memory(self.folder / "memory"),
             keys=self.maker.keys(),
-            standing=Standing("amd64", self.running, self.floor),
+            standing=Standing("amd64", self.running, self.floor, self.live),
             root_hash=root_hash(self.running),
         )
 

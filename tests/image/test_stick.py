@@ -101,6 +101,11 @@ def test_what_the_console_says_is_on_the_screen_and_nobody_can_type_there() -> N
             assert not re.search(r"^StandardOutput=tty", unit.read_text(encoding="utf-8"), re.MULTILINE), unit.name
 
 
+def test_the_folder_of_all_units_is_open_to_the_sensors_user_whoever_comes_first() -> None:
+    tmpfiles = (OVERLAY / "usr/lib/tmpfiles.d/vedette.conf").read_text(encoding="utf-8")
+    assert "d /run/vedette 0755 root root -" in tmpfiles.splitlines()
+
+
 @pytest.mark.parametrize(
     ("active", "paths"),
     [

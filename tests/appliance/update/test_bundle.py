@@ -76,6 +76,12 @@ def test_a_bundle_for_another_machine_is_refused(tmp_path: Path) -> None:
     assert "arm64" in refused(box, MAKER.bundle(tmp_path / "b", "2", architecture="arm64"))
 
 
+def test_a_live_sensors_stick_is_not_updated_even_when_it_is_wanted(tmp_path: Path) -> None:
+    box = BoxDisk(tmp_path / "box", MAKER)
+    box.live = True
+    assert "live from its stick" in refused(box, MAKER.bundle(tmp_path / "b", "2"), Order(older=True, again=True))
+
+
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
     box = BoxDisk(tmp_path / "box", MAKER)
     whole = MAKER.bundle(tmp_path / "b", "2").read_bytes()

@@ -65,6 +65,14 @@ def test_a_box_is_read_from_the_running_system(root: Path) -> None:
     assert found.boot_id == "11112222"
 
 
+@pytest.mark.parametrize(("entry", "live"), [("live.conf", True), ("vedette_1.2.3+2-1.efi", False), (None, False)])
+def test_a_live_sensor_is_known_by_the_entry_that_was_started(root: Path, entry: str | None, live: bool) -> None:
+    if entry is not None:
+        variable = (root / VARIABLE).with_name(VARIABLE.rpartition("/")[2].replace("DevicePartUUID", "EntrySelected"))
+        variable.write_bytes(b"\x06\0\0\0" + (entry + "\0").encode("utf-16-le"))
+    assert this_box(root).standing.live is live
+
+
 def test_a_boot_loader_that_does_not_say_where_it_is_from_is_a_fault(root: Path) -> None:
     (root / VARIABLE).write_bytes(b"\x06\0\0\0\xd8")
     with pytest.raises(DiskFault):
