@@ -179,7 +179,7 @@ class Machine:
         Raises:
             DrillError: it has none.
         """
-        seat.press(self.folder / "seat.sock", text)
+        seat.press(self.folder / "qmp.sock", text)
 
     def picture(self, name: str) -> int:
         """Keep what its screen shows as NAME.ppm in its folder; returns how many pixels are lit.
@@ -187,7 +187,7 @@ class Machine:
         Raises:
             DrillError: it has none.
         """
-        return seat.picture(self.folder / "seat.sock", self.folder / f"{name}.ppm")
+        return seat.picture(self.folder / "qmp.sock", self.folder / f"{name}.ppm")
 
     def written_bytes(self) -> int:
         """What the box has written to its first disk since power-on.
@@ -204,11 +204,11 @@ class Machine:
         Raises:
             DrillError: the machine does not answer.
         """
-        qmp.tell(self.folder / "qmp.sock", "stop")
+        qmp.ask(self.folder / "qmp.sock", "stop")
         try:
             yield
         finally:
-            qmp.tell(self.folder / "qmp.sock", "cont")
+            qmp.ask(self.folder / "qmp.sock", "cont")
 
     def forget(self) -> None:
         """What was said until now is of an earlier boot."""
@@ -322,7 +322,7 @@ class Machine:
         if self.drill:
             argv += ear.arguments(self.folder / "drill.sock")
         if self.seat:
-            argv += seat.arguments(self.folder / "seat.sock")
+            argv += seat.arguments()
         argv += qmp.arguments(self.folder / "qmp.sock")
         argv += list(self.network) or list(unplugged())
         return argv

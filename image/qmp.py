@@ -1,6 +1,6 @@
-"""What a virtual machine's host asks of it: how much its disk has been told to write (QEMU Machine Protocol).
+"""The wire to a virtual machine's own controls (QEMU Machine Protocol): what its host asks and orders.
 
-Rules of this file: one connection for one question, so that a machine that is gone costs nothing.
+Rules of this file: one connection for one command, so that a machine that is gone costs nothing.
 """
 
 from __future__ import annotations
@@ -26,40 +26,33 @@ def written_bytes(path: Path, drive: str) -> int:
     Raises:
         DrillError: the machine does not answer, or has no such drive.
     """
-    try:
-        for entry in _ask(path, "query-blockstats"):
-            if entry.get("device") == drive:
-                return int(entry["stats"]["wr_bytes"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DrillError(f"the machine does not answer: {error}") from error
+    for entry in ask(path, "query-blockstats"):
+        if entry.get("device") == drive:
+            return int(entry["stats"]["wr_bytes"])
     raise DrillError(f"the machine has no drive {drive}")
 
 
-def tell(path: Path, command: str) -> None:
-    """Have the machine do something: `stop` (processors stand still, what was written is written), or `cont`.
+def ask(path: Path, command: str, **values: Any) -> Any:
+    """Have the machine do one command; returns what it answers. `stop`: its processors stand still, `cont`: they go on.
 
     Raises:
-        DrillError: it does not.
+        DrillError: it does not answer, or refuses.
     """
     try:
-        _ask(path, command)
-    except (OSError, ValueError) as error:
-        raise DrillError(f"{command}: the machine does not: {error}") from error
-
-
-def _ask(path: Path, command: str) -> Any:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_TIMEOUT_S)
-        connection.connect(str(path))
-        with connection.makefile("rwb") as stream:
-            stream.readline()
-            for name in ("qmp_capabilities", command):
-                stream.write(json.dumps({"execute": name}).encode() + b"\n")
-                stream.flush()
-                answer = json.loads(stream.readline())
-                while "return" not in answer:
-                    if "error" in answer:
-                        raise ValueError(answer["error"])
-                    # An event that came between.
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(str(path))
+            with connection.makefile("rwb") as stream:
+                stream.readline()
+                for name, given in (("qmp_capabilities", {}), (command, values)):
+                    stream.write(json.dumps({"execute": name, "arguments": given}).encode() + b"\n")
+                    stream.flush()
                     answer = json.loads(stream.readline())
+                    while "return" not in answer:
+                        if "error" in answer:
+                            raise DrillError(f"{name}: the machine refuses: {answer['error']}")
+                        # An event that came between.
+                        answer = json.loads(stream.readline())
+    except (OSError, ValueError) as error:
+        raise DrillError(f"{command}: the machine does not answer: {error}") from error
     return answer["return"]

@@ -1,28 +1,22 @@
-"""Screen and keyboard of a virtual machine (QEMU Machine Protocol): keys are pressed, the screen is kept as a picture.
+"""Screen and keyboard of a virtual machine: keys are pressed, the screen is kept as a picture.
 
-Rules of this file: one connection for one task. The keyboard is a USB one, as a field engineer brings it; it needs the
-bus that the machine's stick is on.
+Rules of this file: the machine hears of it by `qmp.py`. The keyboard is a USB one, as a field engineer brings it; it needs
+the bus that the machine's stick is on.
 """
 
 from __future__ import annotations
 
-import json
-import socket
 from pathlib import Path
-from typing import Any
 
+from image import qmp
 from image.errors import DrillError
 
-_TIMEOUT_S = 20.0
 _KEYS = {"\n": "ret", " ": "spc"}
 
 
-def arguments(path: Path) -> list[str]:
-    """QEMU's arguments for the seat; `path` is its socket."""
-    return [
-        *("-device", "VGA,romfile=", "-device", "usb-kbd,bus=usb.0"),
-        *("-qmp", f"unix:{path},server=on,wait=off"),
-    ]
+def arguments() -> list[str]:
+    """QEMU's arguments for the seat."""
+    return ["-device", "VGA,romfile=", "-device", "usb-kbd,bus=usb.0"]
 
 
 def keys(text: str) -> list[list[str]]:
@@ -36,8 +30,9 @@ def press(path: Path, text: str) -> None:
     Raises:
         DrillError: the machine does not take it.
     """
-    held = [[{"type": "qcode", "data": name} for name in together] for together in keys(text)]
-    _tell(path, [("send-key", {"keys": together, "hold-time": 50}) for together in held])
+    for together in keys(text):
+        held = [{"type": "qcode", "data": name} for name in together]
+        qmp.ask(path, "send-key", **{"keys": held, "hold-time": 50})
 
 
 def picture(path: Path, target: Path) -> int:
@@ -46,7 +41,7 @@ def picture(path: Path, target: Path) -> int:
     Raises:
         DrillError: the machine does not give it.
     """
-    _tell(path, [("screendump", {"filename": str(target)})])
+    qmp.ask(path, "screendump", filename=str(target))
     return lit(target.read_bytes())
 
 
@@ -61,23 +56,3 @@ def lit(ppm: bytes) -> int:
         raise DrillError(f"a picture that begins with {ppm[:16]!r} came, binary PPM of 8 bits was allowed")
     start = len(ppm) - int(fields[1]) * int(fields[2]) * 3
     return sum(any(ppm[at : at + 3]) for at in range(start, len(ppm), 3))
-
-
-def _tell(path: Path, commands: list[tuple[str, dict[str, Any]]]) -> None:
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_TIMEOUT_S)
-            connection.connect(str(path))
-            with connection.makefile("rwb") as stream:
-                stream.readline()
-                for name, values in [("qmp_capabilities", {}), *commands]:
-                    stream.write(json.dumps({"execute": name, "arguments": values}).encode() + b"\n")
-                    stream.flush()
-                    answer = json.loads(stream.readline())
-                    while "return" not in answer:
-                        if "error" in answer:
-                            raise DrillError(f"{name}: {answer['error']}")
-                        # An event that came between.
-                        answer = json.loads(stream.readline())
-    except (OSError, ValueError) as error:
-        raise DrillError(f"{path}: the machine does not answer: {error}") from error
