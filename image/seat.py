@@ -1,7 +1,7 @@
 """Screen and keyboard of a virtual machine: keys are pressed, the screen is kept as a picture.
 
-Rules of this file: the machine hears of it by `qmp.py`. The keyboard is a USB one, as a field engineer brings it; it needs
-the bus that the machine's stick is on.
+Rules of this file: the machine hears of it by `qmp.py`. The keyboard is a USB one, as a field engineer brings it; it
+needs the bus that the machine's stick is on.
 """
 
 from __future__ import annotations
