@@ -361,7 +361,8 @@ def test_a_proof_from_before_renewals_were_proved_is_carried_over_and_renewed_fr
     database.executescript(
         f"CREATE TEMP TABLE kept AS SELECT {columns} FROM residencies; DROP TABLE challenges; DROP TABLE residencies;"  # noqa: S608 - our columns
         f" {CONTROL_MIGRATIONS[2]} INSERT INTO residencies ({columns}) SELECT * FROM kept; DROP TABLE elements;"
-        " ALTER TABLE tokens DROP COLUMN key_sha256; PRAGMA user_version = 6;"
+        " ALTER TABLE tokens DROP COLUMN key_sha256; DROP TABLE updates; DROP TABLE update_outcomes;"
+        " PRAGMA user_version = 6;"
     )
     database.close()
     again = Collector(tmp_path / "collector", strict).start()

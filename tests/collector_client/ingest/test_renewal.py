@@ -231,18 +231,20 @@ TOKENS = "".join(
 )
 ONE_PROOF = PROOFS + CONTROL_MIGRATIONS[2]
 ELEMENTS = "DROP TABLE elements; ALTER TABLE tokens DROP COLUMN key_sha256;"
+UPDATES = "DROP TABLE updates; DROP TABLE update_outcomes;"
 
 
 UNDO = [
-    (1, KEYS + PROOFS + QUARANTINE + TOKENS + GOING_ON),
-    (2, PROOFS + QUARANTINE + TOKENS + GOING_ON),
-    (3, ONE_PROOF + QUARANTINE + TOKENS + GOING_ON),
-    (4, ONE_PROOF + TOKENS + GOING_ON),
-    (5, ONE_PROOF + GOING_ON),
-    (6, ONE_PROOF),
-    (7, ""),
+    (1, ELEMENTS + KEYS + PROOFS + QUARANTINE + TOKENS + GOING_ON),
+    (2, ELEMENTS + PROOFS + QUARANTINE + TOKENS + GOING_ON),
+    (3, ELEMENTS + ONE_PROOF + QUARANTINE + TOKENS + GOING_ON),
+    (4, ELEMENTS + ONE_PROOF + TOKENS + GOING_ON),
+    (5, ELEMENTS + ONE_PROOF + GOING_ON),
+    (6, ELEMENTS + ONE_PROOF),
+    (7, ELEMENTS),
+    (8, ""),
 ]
-NAMES = ["keys", "residency", "quarantine", "tokens", "going on", "renewals", "elements"]
+NAMES = ["keys", "residency", "quarantine", "tokens", "going on", "renewals", "elements", "updates"]
 
 
 @pytest.mark.parametrize(("version", "undo"), UNDO, ids=NAMES)
@@ -251,7 +253,7 @@ def test_a_store_from_before_keys_or_proofs_were_kept_is_carried_over(tmp_path: 
     sensor = collector.sensor()
     collector.stop()
     database = sqlite3.connect(collector.directory / "control.db")
-    database.executescript(f"{ELEMENTS} {undo} PRAGMA user_version = {version};")
+    database.executescript(f"{UPDATES} {undo} PRAGMA user_version = {version};")
     database.close()
     again = Collector(tmp_path / "collector").start()
     try:
