@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from appliance.wire.bundle import is_version
 from image import drills, mirror, tools
 from image.bench import Bench
 from image.build import DRILL, Plan, build, check, tree_epoch, tree_version
@@ -119,6 +120,8 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
         made = make_development_keys(inside, keys.folder)
         tell(f"{keys.folder}: {'made' if made else 'there already'}")
         return 0
+    if not is_version(args.image_version):
+        raise InputError(f"--image-version {args.image_version!r} came, numbers such as 0.1.0 or 0.1.0-2 were allowed")
     plan = Plan(
         architecture=args.arch,
         version=args.image_version,

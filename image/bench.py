@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.wire.bundle import IMAGE_ID
 from image import swtpm
 from image.build import Plan
 from image.cache import TREE
@@ -20,7 +21,7 @@ from image.errors import DrillError, InputError
 from image.fat import make_fat
 from image.frames import Cable, frames, management_arguments
 from image.keys import Keys
-from image.layout import IMAGE_ID, MIB
+from image.layout import MIB
 from image.machine import Machine
 from image.provider import Provider
 from image.tools import Tools

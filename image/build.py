@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from appliance.wire.bundle import IMAGE_ID
 from image import base, mirror, root, tools, wheels
 from image.cache import TREE, Cache, sha256
 from image.disk import LOADERS, make_disk, make_esp
@@ -24,7 +25,7 @@ from image.errors import InputError, StepError
 from image.flash import pyz
 from image.initrd import make_initrd
 from image.keys import Keys
-from image.layout import DOWNLOAD_LIMIT_BYTES, IMAGE_ID, MIB, command_line
+from image.layout import DOWNLOAD_LIMIT_BYTES, MIB, command_line
 from image.stick import INSTALL, make_stick
 from image.uki import make_uki, sign
 from image.verity import make_slot

@@ -12,18 +12,18 @@ import shutil
 from pathlib import Path
 
 from appliance.wire.bundle import (
+    IMAGE_ID,
     PART_NAMES,
     WINDOW_LOG,
     BundleError,
     Manifest,
     Part,
-    is_version,
     write_head,
 )
 from image.cache import sha256
 from image.errors import InputError
 from image.keys import UPDATE, Keys
-from image.layout import IMAGE_ID, MIB, SECURITY_FLOOR, Slot
+from image.layout import MIB, SECURITY_FLOOR, Slot
 from image.tools import Tools
 
 _LEVEL = 12
@@ -41,8 +41,6 @@ def make_bundle(tools: Tools, keys: Keys, made: Path, *, version: str, architect
         InputError: there is no whole image of that version, or the version is none that boxes can compare.
         StepError: a program failed.
     """
-    if not is_version(version):
-        raise InputError(f"version {version!r} came, numbers such as 0.1.0 or 0.1.0-2 were allowed")
     slot = Slot(version, _root_hash(made))
     files = {"verity": made / slot.verity_file, "root": made / slot.root_file, "uki": made / slot.uki_file}
     if missing := [path.name for path in files.values() if not path.is_file()]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from appliance.wire.bundle import IMAGE_ID
 from image import faults, lives, measure, sticks, swtpm, updates
 from image.bench import (
     GIVEN_UP,
@@ -26,7 +27,6 @@ from image.errors import DrillError
 from image.fat import LABEL, add_file, make_fat, partition_offset, read_file
 from image.frames import Cable, management_arguments
 from image.keys import Keys, make_development_keys
-from image.layout import IMAGE_ID
 from image.machine import processor_s
 from image.pkcs11 import pkcs11
 from image.provider import Provider

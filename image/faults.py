@@ -14,6 +14,7 @@ from image.errors import DrillError
 
 POLL_S = 2.0
 SENSOR = "vedette.service"
+CRASH = ("sh", "-c", "sync; echo c > /proc/sysrq-trigger")
 
 
 def watchdog(bench: Bench) -> None:
@@ -32,11 +33,7 @@ def watchdog(bench: Bench) -> None:
         box.told("that the sensor's watchdog bit", "start", "sensor: watchdog")
         # The kernel would start again by itself after 10 s; here it must hang.
         machine.ask("sysctl", "-w", "kernel.panic=0")
-        machine.forget()
-        machine.order("sh", "-c", "sync; echo c > /proc/sysrq-trigger")
-        bench.reached(machine, "kernel crashed, and hangs")
-        bench.stage(machine, "reset by i6300esb", LOADER, refused=r"VEDETTE unhealthy")
-        box.ready()
+        breaks(bench, box, CRASH, "kernel crashed, and hangs", "reset by i6300esb")
         box.told("why it was started", "start", "box: panic", "watchdog")
         box.traffic()
 
@@ -49,12 +46,7 @@ def crash(bench: Bench) -> None:
     """
     with bench.enrolled_box("crash") as box:
         box.boot()
-        machine = box.machine
-        machine.forget()
-        machine.order("sh", "-c", "sync; echo c > /proc/sysrq-trigger")
-        bench.reached(machine, "kernel crashed")
-        bench.stage(machine, "started again", LOADER, refused=r"VEDETTE unhealthy")
-        box.ready()
+        breaks(bench, box, CRASH, "kernel crashed", "started again")
         box.told("why it was started", "start", "box: panic")
 
 
@@ -66,12 +58,7 @@ def first_process(bench: Bench) -> None:
     """
     with bench.enrolled_box("first-process") as box:
         box.boot()
-        machine = box.machine
-        machine.forget()
-        machine.order("kill", "-SEGV", "1")
-        bench.reached(machine, "first process crashed")
-        bench.stage(machine, "started again", LOADER, refused=r"VEDETTE unhealthy")
-        box.ready()
+        breaks(bench, box, ("kill", "-SEGV", "1"), "first process crashed", "started again")
         box.told("that no orderly end was seen", "start", "box: power")
         box.traffic()
 
@@ -99,6 +86,19 @@ def disk_full(bench: Bench) -> None:
         machine.ask("rm", "/var/lib/vedette/filler")
         box.told("that there is room again", "disk_space", "ok")
         box.traffic()
+
+
+def breaks(bench: Bench, box: Box, how: tuple[str, ...], broken: str, back: str) -> None:
+    """Break the box from inside, and wait until it has started again and is ready.
+
+    Raises:
+        DrillError: it did not.
+    """
+    box.machine.forget()
+    box.machine.order(*how)
+    bench.reached(box.machine, broken)
+    bench.stage(box.machine, back, LOADER, refused=r"VEDETTE unhealthy")
+    box.ready()
 
 
 def show(box: Box, name: str) -> str:

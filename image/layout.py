@@ -8,13 +8,12 @@ overlay/usr/lib/repart.d; a test compares them.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from uuid import UUID
 
+from appliance.wire.bundle import HASH, IMAGE_ID, SlotNames, is_version
 from image.errors import InputError
 
-IMAGE_ID = "vedette"
 MIB = 1024 * 1024
 
 # FAT32 of 256 MiB has too few clusters for firmware to accept; 384 MiB holds three kernels of 25 MiB many times over,
@@ -35,12 +34,9 @@ DOWNLOAD_LIMIT_BYTES = 350 * MIB
 # Partition and disk identifiers are derived from this by systemd-repart, so that two builds agree.
 REPART_SEED = UUID("4b3e1f52-7f7e-4f0a-9a37-2f3a9c0d1e6b")
 
-_ROOT_HASH = re.compile(r"[0-9a-f]{64}")
-_VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}(-[0-9A-Za-z.]+)?")
-
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(SlotNames):
     """One root file system and its hash tree, as partitions of a disk and as files of an update."""
 
     version: str
@@ -52,30 +48,10 @@ class Slot:
         Raises:
             InputError: the version or the root hash has another form.
         """
-        if not _VERSION.fullmatch(self.version):
-            raise InputError(f"version {self.version!r} came, e.g. 0.1.0 was allowed")
-        if not _ROOT_HASH.fullmatch(self.root_hash):
+        if not is_version(self.version):
+            raise InputError(f"version {self.version!r} came, numbers such as 0.1.0 or 0.1.0-2 were allowed")
+        if not HASH.fullmatch(self.root_hash):
             raise InputError(f"root hash {self.root_hash!r} came, 64 hexadecimal digits were allowed")
-
-    @property
-    def root_uuid(self) -> UUID:
-        """PARTUUID of the root: the first half of the root hash (Discoverable Partitions Specification)."""
-        return UUID(self.root_hash[:32])
-
-    @property
-    def verity_uuid(self) -> UUID:
-        """PARTUUID of the hash tree: the second half of the root hash."""
-        return UUID(self.root_hash[32:])
-
-    @property
-    def root_label(self) -> str:
-        """Partition label of the root; the box reads the version from it."""
-        return f"{IMAGE_ID}_{self.version}"
-
-    @property
-    def verity_label(self) -> str:
-        """Partition label of the hash tree."""
-        return f"{IMAGE_ID}_{self.version}_verity"
 
     @property
     def root_file(self) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.wire.bundle import IMAGE_ID
 from image import wheels
 from image.errors import StepError
-from image.layout import IMAGE_ID, SECURITY_FLOOR
+from image.layout import SECURITY_FLOOR
 from image.sbom import make_sbom, parse_status
 from image.tools import Tools
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from image.layout import IMAGE_ID
+from appliance.wire.bundle import IMAGE_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.wire.bundle import IMAGE_ID
 from image.errors import StepError
-from image.layout import IMAGE_ID, REPART_SEED, ROOT_MIB, ROOT_TYPES, VERITY_MIB, Slot
+from image.layout import REPART_SEED, ROOT_MIB, ROOT_TYPES, VERITY_MIB, Slot
 from image.tools import Tools
 
 _VERITY = f"""\

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from appliance.daemon.private_socket import listen
+from appliance.daemon.private_socket import PrivateSocket
 from appliance.errors import ApplianceError, EnvironmentFault, OperatorError
 from appliance.mcu import LinkElement, Supervisor
 from appliance.mcu.element import serve
@@ -47,12 +47,10 @@ class ControlServer:
         Raises:
             EnvironmentFault: the socket cannot be made there.
         """
-        self._path = path
         self._supervisor = supervisor
-        self._closing = False
         self._places = threading.Semaphore(MOST_CALLERS)
         self._updating = threading.Lock()
-        self._listener = listen(path)
+        self._socket = PrivateSocket(path)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
     def start(self) -> None:
@@ -61,18 +59,11 @@ class ControlServer:
 
     def close(self) -> None:
         """Take no more callers, and remove the socket."""
-        self._closing = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._path.unlink(missing_ok=True)
+        self._socket.close()
+        self._socket.remove()
 
     def _serve(self) -> None:
-        while not self._closing:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
+        for connection in self._socket.callers():
             if not self._places.acquire(blocking=False):
                 connection.close()
                 continue

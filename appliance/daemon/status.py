@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from appliance.daemon.private_socket import listen
+from appliance.daemon.private_socket import PrivateSocket
 from appliance.errors import EnvironmentFault
 
 log = logging.getLogger("vedette")
@@ -33,10 +33,8 @@ class StatusServer:
         Raises:
             EnvironmentFault: the socket cannot be made there.
         """
-        self._path = path
         self._status = status
-        self._closing = False
-        self._listener = listen(path)
+        self._socket = PrivateSocket(path)
         self._thread = threading.Thread(target=self._serve, name="status", daemon=True)
 
     def start(self) -> None:
@@ -45,20 +43,13 @@ class StatusServer:
 
     def close(self) -> None:
         """Stop answering and remove the socket."""
-        self._closing = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._socket.close()
         if self._thread.is_alive():
             self._thread.join(SEND_TIMEOUT_S * 2)
-        self._path.unlink(missing_ok=True)
+        self._socket.remove()
 
     def _serve(self) -> None:
-        while not self._closing:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
+        for connection in self._socket.callers():
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(SEND_TIMEOUT_S)
                 connection.sendall(json.dumps(self._answer()).encode())

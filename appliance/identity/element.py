@@ -286,13 +286,13 @@ class _Delegate(ec.EllipticCurvePrivateKey):
         return self.curve.key_size
 
     def exchange(self, *_: Any) -> NoReturn:
-        raise NotImplementedError("a key in a secure element only signs")
+        raise UnsupportedAlgorithm("a key in a secure element only signs")
 
     def private_numbers(self) -> NoReturn:
-        raise NotImplementedError("a key in a secure element stays there")
+        raise UnsupportedAlgorithm("a key in a secure element stays there")
 
     def private_bytes(self, *_: Any, **__: Any) -> NoReturn:
-        raise NotImplementedError("a key in a secure element stays there")
+        raise UnsupportedAlgorithm("a key in a secure element stays there")
 
     def __copy__(self) -> _Delegate:
         return self

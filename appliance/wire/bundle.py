@@ -38,7 +38,7 @@ PART_NAMES = ("verity", "root", "uki")
 # Numbers only: one order for us and for the boot loader (UAPI.10 Version Format). 20 characters: a partition's label
 # has 36, of which "vedette_" and "_verity" take 15.
 _VERSION = re.compile(r"(?=.{1,20}\Z)(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,3}(-(0|[1-9][0-9]{0,8}))?", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class BundleError(Exception):
@@ -66,16 +66,12 @@ class Part:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a bundle says of itself; `security_floor`: below this version nothing may be installed after this one."""
+class SlotNames:
+    """What the partitions of a system are called, by its version and root hash."""
 
-    architecture: str
+    __slots__ = ()
     version: str
-    security_floor: str
     root_hash: str
-    made_ns: int
-    parts: tuple[Part, ...]
 
     @property
     def root_uuid(self) -> UUID:
@@ -96,6 +92,18 @@ class Manifest:
     def verity_label(self) -> str:
         """Partition label of the hash tree."""
         return f"{IMAGE_ID}_{self.version}_verity"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest(SlotNames):
+    """What a bundle says of itself; `security_floor`: below this version nothing may be installed after this one."""
+
+    architecture: str
+    version: str
+    security_floor: str
+    root_hash: str
+    made_ns: int
+    parts: tuple[Part, ...]
 
     @property
     def stored_bytes(self) -> int:
@@ -151,7 +159,7 @@ def _read(fields: Fields) -> Manifest:
         architecture=fields.text("architecture", 16, re.compile("|".join(ARCHITECTURES))),
         version=fields.text("version", 20, _VERSION),
         security_floor=fields.text("security_floor", 20, _VERSION),
-        root_hash=fields.text("root_hash", 64, _HASH),
+        root_hash=fields.text("root_hash", 64, HASH),
         made_ns=parse_clock("manifest.made", fields.text("made", 40)),
         parts=parts,
     )
@@ -166,7 +174,7 @@ def _part(fields: Fields) -> Part:
         name=fields.text("name", 16),
         size_bytes=fields.integer("size_bytes", low=1, high=MAX_PART_BYTES),
         stored_bytes=fields.integer("stored_bytes", low=1, high=MAX_PART_BYTES),
-        sha256=fields.text("sha256", 64, _HASH),
+        sha256=fields.text("sha256", 64, HASH),
     )
 
 

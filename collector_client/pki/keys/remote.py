@@ -7,13 +7,16 @@ be had here. Failures of the place are `KeyFault`, whoever's library raised them
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from collector_client.errors import EnvironmentFault
+
+_SIGNS_ONLY = "a key that lies elsewhere only signs"
+_STAYS = "a key that lies elsewhere stays there"
 
 
 class KeyFault(EnvironmentFault):
@@ -95,22 +98,29 @@ class RemoteKey(ec.EllipticCurvePrivateKey):
         """In bits."""
         return self._public_key.key_size
 
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
-        """Not with a key that only signs."""
-        raise NotImplementedError
+    def exchange(self, *_: Any) -> NoReturn:
+        """Not with a key that only signs.
+
+        Raises:
+            UnsupportedAlgorithm: always.
+        """
+        raise UnsupportedAlgorithm(_SIGNS_ONLY)
 
     def private_numbers(self) -> NoReturn:
-        """Never here."""
-        raise NotImplementedError
+        """Never here.
 
-    def private_bytes(
-        self,
-        encoding: serialization.Encoding,
-        format: serialization.PrivateFormat,
-        encryption_algorithm: serialization.KeySerializationEncryption,
-    ) -> NoReturn:
-        """Never here."""
-        raise NotImplementedError
+        Raises:
+            UnsupportedAlgorithm: always.
+        """
+        raise UnsupportedAlgorithm(_STAYS)
+
+    def private_bytes(self, *_: Any, **__: Any) -> NoReturn:
+        """Never here.
+
+        Raises:
+            UnsupportedAlgorithm: always.
+        """
+        raise UnsupportedAlgorithm(_STAYS)
 
     def __copy__(self) -> RemoteKey:
         return self
