@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import sys
 from contextlib import closing
 from typing import Any
 
 from appliance.wire.enrollment import parse_sensor_id
+from appliance.wire.recovery import RecoveryKey
 from appliance.wire.session import SessionError
 from collector_client.cli.options import add_command, add_directory, add_json, hint, print_json
 from collector_client.errors import OperatorError
@@ -46,15 +48,23 @@ def run(args: argparse.Namespace) -> int:
         sensor_id = parse_sensor_id(args.sensor)
     except SessionError as error:
         raise OperatorError(str(error), advice="list them: vedette-collector sensors") from error
+
+    def tell(key: RecoveryKey) -> None:
+        if args.json:
+            print_json({"sensor_id": sensor_id, "volume": key.volume, "key": key.key})
+        else:
+            print(key.key)
+        # What stays in a buffer may never be seen.
+        sys.stdout.flush()
+
     with closing(Control.open(args.directory)) as control:
-        key = Escrow(args.directory, control, SystemClock()).show(sensor_id, getpass.getuser())
-    if args.json:
-        print_json({"sensor_id": sensor_id, "volume": key.volume if key else None, "key": key.key if key else None})
-        return 0 if key else 1
-    if key is None:
+        shown = Escrow(args.directory, control, SystemClock()).show(sensor_id, getpass.getuser(), tell)
+    if not shown:
+        if args.json:
+            print_json({"sensor_id": sensor_id, "volume": None, "key": None})
         hint(f"no recovery key of {sensor_id} waits here: not handed over yet, or shown already (see the audit log)")
         return 1
-    print(key.key)
-    hint(f"opens the volume {key.volume!r} of {sensor_id}; forgotten here now. On another machine:")
-    hint("  cryptsetup open /dev/disk/by-partlabel/var var   # type the key as it stands, with its dashes")
+    if not args.json:
+        hint(f"opens the disk of {sensor_id}; forgotten here now. On another machine:")
+        hint("  cryptsetup open /dev/disk/by-partlabel/var var   # type the key as it stands, with its dashes")
     return 0

@@ -6,11 +6,14 @@ log or a backup; a later key of the same sensor takes its place. The audit log s
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.wire.recovery import RecoveryKey
+from appliance.wire.session import SessionError
+from collector_client.errors import OperatorError
+from collector_client.pki.files import fault, read, remove, write
 from collector_client.store import Control, audit
 from collector_client.store.clock import Clock
 
@@ -29,50 +32,41 @@ class Escrow:
         """Keep a key, durably, and say so in the audit log.
 
         Raises:
-            OSError: the folder cannot be written.
+            EnvironmentFault: the folder cannot be written.
             StoreError: the audit log cannot.
         """
         path = self._path(sensor_id)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary = path.with_name(path.name + ".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.to_json() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync(path.parent)
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise fault(path.parent, error) from error
+        write(path, key.to_json() + b"\n")
         with self.control.transaction() as connection:
             audit.record(connection, self.clock.wall_ns(), "sensor", "recovery key came", sensor_id, key.volume)
 
-    def show(self, sensor_id: str, by: str) -> RecoveryKey | None:
-        """Hand a key out and forget it; None when none waits.
+    def show(self, sensor_id: str, by: str, tell: Callable[[RecoveryKey], None]) -> bool:
+        """Hand a key out and forget it; False when none waits.
 
-        It is in the audit log before it is seen.
+        It is in the audit log before it is seen, and is forgotten only when `tell` has come back: no other copy may be
+        left in the world.
 
         Raises:
-            OSError: the folder cannot be read or written.
-            SessionError: what waits is not a key.
+            OperatorError: what waits is not a key, or others can read it.
+            EnvironmentFault: the folder cannot be read or written.
             StoreError: the audit log cannot be written.
         """
         path = self._path(sensor_id)
+        if not path.exists():
+            return False
         try:
-            key = RecoveryKey.from_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
+            key = RecoveryKey.from_json(read(path))
+        except SessionError as error:
+            raise OperatorError(f"{path}: no recovery key ({error})", advice="have the box made anew") from error
         with self.control.transaction() as connection:
             audit.record(connection, self.clock.wall_ns(), by, "recovery key shown", sensor_id, key.volume)
-        path.unlink()
-        _sync(path.parent)
-        return key
+        tell(key)
+        remove(path)
+        return True
 
     def _path(self, sensor_id: str) -> Path:
         return self.directory / FOLDER_NAME / f"{sensor_id}.json"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -34,6 +35,33 @@ def test_a_key_is_shown_once_and_then_forgotten(collector: Collector, capsys: py
     assert json.loads(capsys.readouterr().out)["key"] is None
     actions = [row[0] for row in collector.control("SELECT action FROM audit WHERE action LIKE 'recovery%'")]
     assert actions == ["recovery key came", "recovery key came", "recovery key shown"]
+
+
+def test_a_key_that_could_not_be_printed_waits_on(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the last copy: a pipe that closed must not have taken it."""
+    sensor = collector.sensor()
+    sensor.request("POST", RECOVERY_PATH, body=KEY.to_json())
+    argv = ["recovery-key", str(collector.directory), sensor.sensor_id]
+    with open("/dev/full", "w", encoding="ascii") as full, monkeypatch.context() as broken:
+        broken.setattr("sys.stdout", full)
+        with contextlib.suppress(OSError):
+            assert main(argv) != 0
+        with contextlib.suppress(OSError):
+            full.close()
+    assert len(waiting(collector)) == 1
+    assert main(argv) == 0
+
+
+@pytest.mark.parametrize("what", [b"not a key", b""])
+def test_what_waits_and_is_no_key_is_named(
+    collector: Collector, capsys: pytest.CaptureFixture[str], what: bytes
+) -> None:
+    sensor = collector.sensor()
+    sensor.request("POST", RECOVERY_PATH, body=KEY.to_json())
+    (path,) = waiting(collector)
+    path.write_bytes(what)
+    assert main(["recovery-key", str(collector.directory), sensor.sensor_id]) == 2
+    assert f"{path}: no recovery key" in capsys.readouterr().err
 
 
 def test_the_key_is_in_no_database_and_no_log(collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
