@@ -15,7 +15,7 @@ import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.spool.files import replace_file
+from appliance.files import replace_file
 
 BUILT = datetime(2026, 11, 24, tzinfo=UTC)
 """Set with each release."""

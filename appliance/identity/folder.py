@@ -7,11 +7,11 @@ there, the sensor is enrolled. Which pair is in force is `pairs.py`'s.
 
 from __future__ import annotations
 
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.files import replace_file
 from appliance.identity.certificates import SensorCertificate, parse_pem, pinned_root, sensor_certificate, spki_der
 from appliance.identity.errors import CertificateInvalidError, KeyFileError, NotEnrolledError
 from appliance.identity.keystore import KeyStore, SoftKeyStore
@@ -138,7 +138,7 @@ class IdentityFolder:
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
         try:
-            _replace(path, data)
+            replace_file(path, data)
         except OSError as exc:
             raise KeyFileError(f"{path}: cannot write: {exc.strerror}", advice="check sensor.state_dir") from exc
 
@@ -154,18 +154,3 @@ def read_small(path: Path) -> bytes:
             return file.read(MAX_PEM_BYTES)
     except OSError as exc:
         raise CertificateInvalidError(f"{path}: cannot read: {exc.strerror}", advice="enroll again") from exc
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

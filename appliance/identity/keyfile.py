@@ -11,6 +11,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from appliance.files import fsync_folder
 from appliance.identity.errors import KeyExposedError, KeyFileError
 
 MAX_KEY_BYTES = 8192
@@ -71,10 +72,6 @@ def write_once(path: Path, data: bytes) -> None:
             pass
         finally:
             temporary.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        fsync_folder(path.parent)
     except OSError as exc:
         raise KeyFileError(f"{path}: cannot make the key: {exc.strerror}", advice="check sensor.state_dir") from exc

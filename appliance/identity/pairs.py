@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.errors import OperatorError
+from appliance.files import fsync_folder
 from appliance.identity.errors import KeyFileError
 
 _PAIR = re.compile(r"pair-([1-9][0-9]{0,8})", re.ASCII)
@@ -134,11 +135,7 @@ class Pairs:
         return sorted([*numbers, *(int(match[1]) for match in matches if match)])
 
     def _sync(self) -> None:
-        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        fsync_folder(self._root)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

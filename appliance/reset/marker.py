@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from appliance.errors import EnvironmentFault
-from appliance.spool.files import fsync_folder, replace_file
+from appliance.files import fsync_folder, replace_file
 
 MARKER_NAME = "reset.json"
 _MOST_BYTES = 4096

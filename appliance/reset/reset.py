@@ -21,11 +21,11 @@ from pathlib import Path
 from appliance.config import KEPT_NAME as SETUP
 from appliance.enroll.clock_floor import KEPT_NAME as CLOCK
 from appliance.errors import ApplianceError, OperatorError
+from appliance.files import fsync_folder
 from appliance.identity import IdentityFolder, KeyFileError, KeyStore
 from appliance.reset import marker
 from appliance.reset.marker import Marker, Stage, fault
 from appliance.spool import SpoolError, verify
-from appliance.spool.files import fsync_folder
 from appliance.spool.folder import FolderLock, prepare
 
 IDENTITY = "identity"

@@ -10,7 +10,7 @@ import ipaddress
 from pathlib import Path
 
 from appliance.errors import EnvironmentFault
-from appliance.spool.files import replace_file
+from appliance.files import replace_file
 from appliance.wire.setup_values import Network
 
 NETWORK_NAME = "10-vedette-management.network"

@@ -19,12 +19,12 @@ from appliance.clock import Clock
 from appliance.config import KEPT_NAME, Config, ConfigError, read_kept
 from appliance.enroll import Enrolled, EnrollmentPlan, enroll, standing
 from appliance.errors import ApplianceError, EnvironmentFault
+from appliance.files import replace_file
 from appliance.identity import IdentityFolder, SensorCertificate
 from appliance.setup.decide import Situation, Step, decide
 from appliance.setup.errors import NoSetupFileError, NothingToSetUpError
 from appliance.setup.network import put
 from appliance.setup.stick import StickFile, read_stick, wipe_secret
-from appliance.spool.files import replace_file
 from appliance.wire.fields import format_clock
 from appliance.wire.setup_file import Setup
 from appliance.wire.setup_render import render_setup, with_remark

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from appliance.files import fsync_folder, write_all
 from appliance.setup.errors import (
     NoSetupFileError,
     NotThatFileError,
@@ -27,7 +28,6 @@ from appliance.setup.errors import (
     StickGoneError,
     StickReadOnlyError,
 )
-from appliance.spool.files import fsync_folder, write_all
 from appliance.wire.fields import plain
 from appliance.wire.setup_file import MAX_SETUP_BYTES, SETUP_NAME, Setup, SetupFileError, parse_setup
 from appliance.wire.setup_render import WIPE_WITH, with_remark
@@ -180,7 +180,7 @@ def _kind(path: Path) -> str:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """As `spool.files.replace_file`, on a medium that may hold a trap under the new name and knows no file modes."""
+    """As `files.replace_file`, on a medium that may hold a trap under the new name and knows no file modes."""
     fresh = path.with_name(_FRESH)
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

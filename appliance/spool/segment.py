@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.files import open_to_read
 from appliance.spool.errors import SpoolError
-from appliance.spool.files import open_to_read
 from appliance.spool.losses import subtract
 from appliance.spool.record import MAX_FRAGMENT_BYTES, OVERHEAD_BYTES, Damage, Found, Record, scan
 

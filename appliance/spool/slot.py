@@ -14,8 +14,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.files import open_to_read, replace_file
 from appliance.spool.errors import SpoolError
-from appliance.spool.files import open_to_read, replace_file
 
 # One flash page or disk block per slot: a torn write then stays within its slot.
 SLOT_BYTES = 4096

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.files import open_to_read, replace_file
 from appliance.spool.errors import SpoolError, SpoolFullError
-from appliance.spool.files import open_to_read, replace_file
 from appliance.spool.losses import REASONS, LossAccount
 from appliance.spool.record import MAX_NUMBER
 

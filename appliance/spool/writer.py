@@ -10,8 +10,8 @@ import errno
 import os
 from pathlib import Path
 
+from appliance.files import fsync_folder, write_all
 from appliance.spool.errors import SpoolError, SpoolFullError
-from appliance.spool.files import fsync_folder, write_all
 from appliance.spool.segment import PREFIX, Segment, segment_name
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from appliance.files import fsync_folder
 from appliance.update.entries import Entry, parse_entry
 from appliance.update.errors import DiskFault
 
@@ -113,10 +114,6 @@ class Esp:
         self._on_write()
         try:
             change()
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            fsync_folder(self._folder)
         except OSError as error:
             raise DiskFault(f"{self._folder}: {error.strerror}") from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import EnvironmentFault, OperatorError
+from appliance.files import replace_file
 from appliance.wire.fields import SessionError, dump_object, load_object
 
 TICKET = "fetched.json"
@@ -42,15 +43,11 @@ def write_fetched(folder: Path, fetched: Fetched) -> None:
     Raises:
         EnvironmentFault: the folder cannot be written.
     """
-    unfinished = folder / f"{TICKET}.new"
+    path = folder / TICKET
     try:
-        with unfinished.open("wb") as file:
-            file.write(dump_object({"update_id": fetched.update_id, "older": int(fetched.older)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, folder / TICKET)
+        replace_file(path, dump_object({"update_id": fetched.update_id, "older": int(fetched.older)}))
     except OSError as error:
-        raise EnvironmentFault(f"{unfinished}: {error.strerror}") from error
+        raise EnvironmentFault(f"{path}: {error.strerror}") from error
 
 
 def read_fetched(folder: Path) -> Fetched:

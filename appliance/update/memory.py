@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance.files import replace_file
 from appliance.update.errors import DiskFault
 from appliance.update.record import Record, RecordError
 
@@ -51,19 +52,8 @@ class Memory:
         Raises:
             DiskFault: it cannot be written; the old one is there.
         """
-        unfinished = self._folder / f"{RECORD}.new"
         try:
-            with unfinished.open("wb") as file:
-                file.write(record.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.chmod(0o644)
-            os.replace(unfinished, self.path)
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            replace_file(self.path, record.to_json(), mode=0o644)
         except OSError as error:
             raise DiskFault(f"{self.path}: {error.strerror}") from error
 
