@@ -279,6 +279,15 @@ def to_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable) -
         DrillError: it did not come.
     """
     to_enrolled(bench, machine, provider)
+    first_alert(bench, machine, provider, cable)
+
+
+def first_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable) -> None:
+    """From recorded traffic on an enrolled box's tap to its alert in the collector's store.
+
+    Raises:
+        DrillError: it did not come.
+    """
     sent = play(cable)
     bench.reached(machine, f"{sent} frames of recorded traffic on the tap")
 

@@ -19,8 +19,10 @@ from image.bench import (
     LOADER,
     Bench,
     blank_disk,
+    first_alert,
     internal_disk,
     to_alert,
+    to_enrolled,
     to_healthy,
 )
 from image.errors import DrillError
@@ -100,10 +102,14 @@ def install(bench: Bench) -> None:
         bench.stage(machine, "installed", r"VEDETTE install: done", refused=refused)
         machine.forget()
         to_healthy(bench, machine)
-        to_alert(bench, machine, provider, cable)
+        to_enrolled(bench, machine, provider)
         if "[used]" not in read_file(bench.tools, machine.stick, setup.name, offset=offset):
             raise DrillError("the token on the stick was not wiped")
         bench.tell("           the token on the stick is wiped")
+        # It has the same root as the box by now: pulling it out shows which of the two the box runs from.
+        machine.pull_stick()
+        bench.reached(machine, "stick pulled out")
+        first_alert(bench, machine, provider, cable)
     finally:
         machine.stop()
         provider.stop()

@@ -80,7 +80,7 @@ def disk_full(bench: Bench) -> None:
         if not active(box) or show(box, "NRestarts") != "0":
             raise DrillError(f"{SENSOR} did not go on: {machine.ask('systemctl', 'status', SENSOR, code=None)}")
         machine.forget()
-        machine.ask("systemctl", "reboot", code=None)
+        machine.order("systemctl", "reboot")
         box.up()
         box.told("that the disk is full, after a restart", "disk_space", "critical")
         machine.ask("rm", "/var/lib/vedette/filler")

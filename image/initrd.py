@@ -48,7 +48,7 @@ modprobe@.service systemd-fsck-root.service systemd-fsck@.service systemd-pcrpha
 
 _UDEV_RULES = """
 50-udev-default.rules 55-dm.rules 60-block.rules 60-persistent-storage.rules 60-persistent-storage-dm.rules
-60-persistent-storage-partition.rules 80-drivers.rules 95-dm-notify.rules 99-systemd.rules
+60-persistent-storage-partition.rules 61-vedette-root.rules 80-drivers.rules 95-dm-notify.rules 99-systemd.rules
 """.split()
 
 # What a root may lie on, what it is made of, and the watchdogs, which are armed from here on.

@@ -33,6 +33,8 @@ DOWNLOAD_LIMIT_BYTES = 350 * MIB
 
 # Partition and disk identifiers are derived from this by systemd-repart, so that two builds agree.
 REPART_SEED = UUID("4b3e1f52-7f7e-4f0a-9a37-2f3a9c0d1e6b")
+# The stick's are others: the ESP that was started from tells a box which of its disks is which.
+STICK_SEED = UUID("0d8f6a4e-51c7-4b3b-8f5e-7c2a64d1e9b0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,14 @@ class Machine:
         """
         return seat.picture(self.folder / "qmp.sock", self.folder / f"{name}.ppm")
 
+    def pull_stick(self) -> None:
+        """Pull the stick out while it runs.
+
+        Raises:
+            DrillError: there is none, or the machine does not answer.
+        """
+        qmp.ask(self.folder / "qmp.sock", "device_del", id="stick")
+
     def written_bytes(self) -> int:
         """What the box has written to its first disk since power-on.
 
@@ -316,9 +324,9 @@ class Machine:
                 "-device",
                 "qemu-xhci,id=usb",
                 "-drive",
-                f"if=none,id=stick,format=raw,file={self.stick},cache=unsafe",
+                f"if=none,id=stick-drive,format=raw,file={self.stick},cache=unsafe",
             ]
-            argv += ["-device", "usb-storage,bus=usb.0,drive=stick,bootindex=0,removable=on"]
+            argv += ["-device", "usb-storage,id=stick,bus=usb.0,drive=stick-drive,bootindex=0,removable=on"]
         if self.drill:
             argv += ear.arguments(self.folder / "drill.sock")
         if self.seat:

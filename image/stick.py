@@ -17,7 +17,7 @@ from pathlib import Path
 from image.disk import make_esp, partition_file
 from image.fat import LABEL, make_fat
 from image.keys import OWNER_GUID, Keys
-from image.layout import ESP_MIB, REPART_SEED, ROOT_MIB, ROOT_TYPES, VERITY_MIB
+from image.layout import ESP_MIB, ROOT_MIB, ROOT_TYPES, STICK_SEED, VERITY_MIB
 from image.root import set_times
 from image.tools import Tools
 from image.verity import SlotFiles
@@ -121,6 +121,6 @@ def make_stick(
     target.unlink(missing_ok=True)
     tools.run(
         *("systemd-repart", "--offline=yes", "--empty=create", "--size=auto", "--dry-run=no", "--no-pager"),
-        *(f"--seed={REPART_SEED}", f"--definitions={definitions}", f"--copy-source={esp}", target),
+        *(f"--seed={STICK_SEED}", f"--definitions={definitions}", f"--copy-source={esp}", target),
         environment={"SOURCE_DATE_EPOCH": str(epoch)},
     )
