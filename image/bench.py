@@ -118,12 +118,7 @@ class Bench:
         Raises:
             DrillError: it could not be enrolled.
         """
-        master = self.tools.cache.folder / "machines" / "enrolled"
-        stamp = f"{self.drill_image.stat().st_mtime_ns}\n"
-        if not (master / "whole").exists() or (master / "whole").read_text(encoding="ascii") != stamp:
-            self.tell("           making an enrolled box, once for this image")
-            self._make_enrolled()
-            (master / "whole").write_text(stamp, encoding="ascii")
+        master = self.enrolled()
         folder = master.with_name(name)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(["cp", "--archive", "--sparse=always", str(master), str(folder)], check=True)
@@ -137,6 +132,20 @@ class Bench:
             machine.stop()
             provider.stop()
             cable.close()
+
+    def enrolled(self) -> Path:
+        """The folder of the box that others are copies of, made when it is not there for this image.
+
+        Raises:
+            DrillError: it could not be enrolled.
+        """
+        master = self.tools.cache.folder / "machines" / "enrolled"
+        stamp = f"{self.drill_image.stat().st_mtime_ns}\n"
+        if not (master / "whole").exists() or (master / "whole").read_text(encoding="ascii") != stamp:
+            self.tell("           making an enrolled box, once for this image")
+            self._make_enrolled()
+            (master / "whole").write_text(stamp, encoding="ascii")
+        return master
 
     def _make_enrolled(self) -> None:
         machine = self.machine("enrolled")

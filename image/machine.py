@@ -189,6 +189,17 @@ class Machine:
         """
         return seat.picture(self.folder / "qmp.sock", self.folder / f"{name}.ppm")
 
+    def plug_stick(self, stick: Path) -> None:
+        """Put a stick in while it runs; firmware will not prefer it.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        control = self.folder / "qmp.sock"
+        file = {"driver": "file", "filename": str(stick)}
+        qmp.ask(control, "blockdev-add", **{"node-name": "stick-drive", "driver": "raw", "file": file})
+        qmp.ask(control, "device_add", driver="usb-storage", id="stick", bus="usb.0", drive="stick-drive")
+
     def pull_stick(self) -> None:
         """Pull the stick out while it runs.
 
@@ -319,10 +330,9 @@ class Machine:
         for number, disk in enumerate(self.disks):
             argv += ["-drive", f"if=none,id=disk{number},format=raw,file={disk},cache=unsafe,discard=unmap"]
             argv += ["-device", f"nvme,drive=disk{number},serial=DISK{number},bootindex={number + 1}"]
+        argv += ["-device", "qemu-xhci,id=usb"]
         if self.stick is not None:
             argv += [
-                "-device",
-                "qemu-xhci,id=usb",
                 "-drive",
                 f"if=none,id=stick-drive,format=raw,file={self.stick},cache=unsafe",
             ]
