@@ -306,7 +306,8 @@ def first_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable
 
     provider.wait("an alert is in the store", arrived, timeout_s=bench.timeout_s)
     bench.reached(machine, "first alert at the collector")
-    bench.tell(f"           {provider.alerts()[0].get('signature', '')}")
+    alert = provider.alerts()[0]
+    bench.tell(f"           {alert['sid']}: {alert['msg']}")
 
 
 def play(cable: Cable) -> int:

@@ -178,7 +178,7 @@ def tpm_cleared(bench: Bench) -> None:
         machine.ask("tpm2_clear", "-c", "lockout")
         machine.forget()
         machine.order("systemctl", "reboot")
-        refused = r"VEDETTE healthy|[Pp]assword|[Pp]assphrase|press Enter|login:"
+        refused = r"VEDETTE healthy|Please enter|assphrase for|press Enter|login:"
         bench.stage(machine, "firmware starts the boot loader", LOADER, refused=refused)
         bench.stage(machine, "the box says what is wrong", r"VEDETTE emergency.*cryptsetup", refused=refused)
         bench.tell("           " + bench.stage(machine, "and what to do", r"VEDETTE advice", refused=refused))
