@@ -48,6 +48,8 @@ class Bench:
     timeout_s: float
     count: int = 3
     """How often, for drills that cut the power."""
+    starts: int = 1
+    """How many of the cuts of an update are also started."""
     seed: int = 1
     stages: list[tuple[str, float]] = field(default_factory=list)
     """Of the drill that runs: name, seconds since its machine was switched on."""
