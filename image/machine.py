@@ -50,6 +50,8 @@ class Machine:
     folder: Path
     disks: tuple[Path, ...] = ()
     stick: Path | None = None
+    stick_out: bool = False
+    """It is not plugged in yet."""
     setup_mode: bool = False
     """Firmware without any keys, as boards come that were reset; else it knows ours and Secure Boot is on."""
 
@@ -59,6 +61,8 @@ class Machine:
     """More arguments for QEMU: where the two cards are plugged in; empty: nowhere."""
     drill: bool = False
     """It has the port by which a drill image takes commands."""
+    board: bool = False
+    """A USB serial adapter, whose other end is a socket in the folder: where a supervisor's board goes."""
     seat: bool = False
     """Screen and keyboard; the keyboard is on the bus of the stick."""
     on_watchdog: str = "reset"
@@ -100,6 +104,11 @@ class Machine:
     def maker(self) -> Path:
         """The folder of those who make the TPMs of all drills."""
         return self.folder.parent / "tpm-maker"
+
+    @property
+    def board_socket(self) -> Path:
+        """The other end of the serial adapter's line."""
+        return self.folder / "board.sock"
 
     def start(self) -> None:
         """Power on."""
@@ -196,6 +205,15 @@ class Machine:
             DrillError: there is none, or the machine does not answer.
         """
         qmp.ask(self.folder / "qmp.sock", "device_del", id="stick")
+
+    def plug_stick(self) -> None:
+        """Plug the stick in while it runs; it does not start from it.
+
+        Raises:
+            DrillError: there is none, or the machine does not answer.
+        """
+        where = {"bus": "usb.0", "drive": "stick-drive"}
+        qmp.ask(self.folder / "qmp.sock", "device_add", driver="usb-storage", id="stick", removable=True, **where)
 
     def written_bytes(self) -> int:
         """What the box has written to its first disk since power-on.
@@ -319,14 +337,18 @@ class Machine:
         for number, disk in enumerate(self.disks):
             argv += ["-drive", f"if=none,id=disk{number},format=raw,file={disk},cache=unsafe,discard=unmap"]
             argv += ["-device", f"nvme,drive=disk{number},serial=DISK{number},bootindex={number + 1}"]
+        if self.stick is not None or self.board:
+            argv += ["-device", "qemu-xhci,id=usb"]
+        if self.board:
+            argv += ["-chardev", f"socket,id=board,path={self.board_socket},server=on,wait=off"]
+            argv += ["-device", "usb-serial,chardev=board,bus=usb.0,always-plugged=on"]
         if self.stick is not None:
             argv += [
-                "-device",
-                "qemu-xhci,id=usb",
                 "-drive",
                 f"if=none,id=stick-drive,format=raw,file={self.stick},cache=unsafe",
             ]
-            argv += ["-device", "usb-storage,id=stick,bus=usb.0,drive=stick-drive,bootindex=0,removable=on"]
+            if not self.stick_out:
+                argv += ["-device", "usb-storage,id=stick,bus=usb.0,drive=stick-drive,bootindex=0,removable=on"]
         if self.drill:
             argv += ear.arguments(self.folder / "drill.sock")
         if self.seat:

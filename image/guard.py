@@ -1,0 +1,223 @@
+"""The drill of the supervisor's board: the firmware's own code at the end of a serial adapter, the machine's power its relay.
+
+Rules of this file: nothing of the box is imported, the firmware is. Its time is the wall's, but while it waits for a
+start: an emulated box starts many times slower than a real one, so there it passes slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from image import swtpm
+from image.bench import HEALTHY, LOADER, Bench, Box, internal_disk, to_enrolled
+from image.cache import TREE
+from image.errors import DrillError
+from image.fat import make_fat
+from image.faults import show
+from image.frames import Cable, management_arguments
+from image.machine import Machine
+from image.provider import Provider
+
+TURN_S = 0.05
+SLOWER = 10
+"""Of the board's time while it waits for the first beat of a start."""
+POLL_S = 0.5
+STEADY_MS = 60_000
+"""firmware/supervisor/policy.py"""
+
+
+class Board:
+    """The firmware in a thread of its own, with the relay for who asks. It lives as long as its machine's folder."""
+
+    def __init__(self, path: Path) -> None:
+        for folder in ("firmware", "firmware/lib", "tests/firmware/device"):
+            sys.path.append(str(TREE / folder))
+        bare: Any = importlib.import_module("bare_board")
+        bench: Any = importlib.import_module("bench_board")
+        self._path = path
+        self._board = bare.Board()
+        self._bench = bench.Bench(self._board, is_paired=False)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="board", daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> str:
+        """The policy's."""
+        self._check()
+        with self._lock:
+            return str(self._bench.state())
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it has a key."""
+        with self._lock:
+            return bool(self._bench.supervisor.pairing.is_paired)
+
+    @property
+    def gives_power(self) -> bool:
+        """The relay."""
+        self._check()
+        with self._lock:
+            return bool(self._board.has_power)
+
+    @property
+    def is_steady(self) -> bool:
+        """It has heard a minute of beats, and holds no failure against the box."""
+        with self._lock:
+            policy = self._bench.supervisor.policy
+            return bool(self._bench.state() == "UP" and policy.steady_ms >= STEADY_MS and policy.boots == 0)
+
+    def end(self) -> None:
+        """No board any more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise DrillError(f"the firmware ended: {self._failure!r}")
+
+    def _run(self) -> None:
+        line: socket.socket | None = None
+        before_s = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                time.sleep(TURN_S)
+                line = line or self._connected()
+                heard = b""
+                if line is not None:
+                    try:
+                        heard = line.recv(4096)
+                        if not heard:
+                            line = line.close()
+                    except BlockingIOError:
+                        pass
+                    except OSError:
+                        line = line.close()
+                now_s = time.monotonic()
+                said = self._turn(heard, now_s - before_s)
+                before_s = now_s
+                if line is not None and said:
+                    with contextlib.suppress(OSError):
+                        line.sendall(said)
+        except BaseException as error:
+            self._failure = error
+
+    def _turn(self, heard: bytes, elapsed_s: float) -> bytes:
+        with self._lock:
+            slower = SLOWER if self._bench.state() == "BOOT" else 1
+            self._board.inbox.extend(heard)
+            self._board.now_ms += int(elapsed_s * 1000 / slower)
+            self._bench.supervisor.turn()
+            said, self._board.outbox = bytes(self._board.outbox), bytearray()
+            return said
+
+    def _connected(self) -> socket.socket | None:
+        line = socket.socket(socket.AF_UNIX)
+        try:
+            line.connect(str(self._path))
+        except OSError:
+            line.close()
+            return None
+        line.setblocking(False)
+        return line
+
+
+def supervisor(bench: Bench) -> None:
+    """A board is paired by the box itself, watches over it before and after it is enrolled, and cuts a frozen one's power.
+
+    Raises:
+        DrillError: it did not come to that.
+    """
+    machine = bench.machine("supervisor")
+    machine.drill = machine.board = machine.stick_out = True
+    machine.disks = (internal_disk(bench.drill_image, machine.folder / "disk.raw"),)
+    provider, cable = Provider(machine.folder / "provider", swtpm.roots(machine.maker)), Cable()
+    machine.network = (*management_arguments(), *cable.arguments())
+    provider.start()
+    board = Board(machine.board_socket)
+    try:
+        machine.stick = machine.folder / "stick.fat"
+        make_fat(bench.tools, machine.stick, [provider.write_setup_file(machine.folder / "stick-files")])
+        machine.start()
+        waits_for_its_stick(bench, machine, board)
+        to_enrolled(bench, machine, provider)
+        box = Box(bench, machine, provider, cable)
+        box.told("that the board is up", "supervisor", "ok up")
+        until(bench, machine, "a steady minute by the sensor's beats", board, lambda: board.is_steady)
+        freezes(bench, box, board)
+        box.told("why the board took the power", "supervisor", "beats-stopped")
+        box.traffic()
+    finally:
+        machine.stop()
+        board.end()
+        provider.stop()
+        cable.close()
+
+
+def waits_for_its_stick(bench: Bench, machine: Machine, board: Board) -> None:
+    """A first boot without a stick, then with one: the settings, and an orderly restart with them.
+
+    Raises:
+        DrillError: it did not come to that, or the board took the power.
+    """
+    bench.stage(machine, "firmware starts the boot loader", LOADER)
+    bench.stage(machine, "paired by itself", r"VEDETTE supervisor: paired with this box by itself")
+    bench.stage(machine, "healthy", HEALTHY)
+    until(bench, machine, "a steady minute without a sensor", board, lambda: board.is_steady)
+    machine.forget()
+    machine.plug_stick()
+    bench.reached(machine, "stick plugged in")
+    bench.stage(machine, "restarts with its settings", r"VEDETTE the stick's settings are taken in")
+    until(bench, machine, "the board knows of the restart", board, lambda: board.state == "BOOT")
+    bench.stage(machine, "firmware starts the boot loader", LOADER)
+    machine.forget()
+    bench.stage(machine, "healthy", HEALTHY)
+
+
+def freezes(bench: Bench, box: Box, board: Board) -> None:
+    """The sensor is stopped in its tracks; the board's relay is carried out, and the box is there again.
+
+    Raises:
+        DrillError: it did not come to that.
+    """
+    machine = box.machine
+    pid = show(box, "MainPID")
+    machine.ask("kill", "-STOP", pid)
+    bench.reached(machine, f"sensor (process {pid}) stopped in its tracks")
+    until(bench, machine, "the board cuts the power", board, lambda: not board.gives_power, may_cut=True)
+    machine.stop()
+    cut_s = time.monotonic()
+    until(bench, machine, "the board gives it back", board, lambda: board.gives_power, may_cut=True)
+    bench.tell(f"           after {time.monotonic() - cut_s:.1f} s")
+    machine.start()
+    box.up()
+
+
+def until(
+    bench: Bench, machine: Machine, what: str, board: Board, holds: Callable[[], bool], *, may_cut: bool = False
+) -> None:
+    """Look until it holds.
+
+    Raises:
+        DrillError: it did not come to that, or the board took the power when it should not.
+    """
+    limit_s = time.monotonic() + bench.timeout_s
+    while not holds():
+        if time.monotonic() > limit_s:
+            raise DrillError(f"after {bench.timeout_s:.0f} s: not {what}; the board: {board.state}\n{machine.said()}")
+        if not may_cut and not board.gives_power:
+            raise DrillError(f"the board took the power of a box that is well\n{machine.said()}")
+        machine.read_on()
+        time.sleep(POLL_S)
+    bench.reached(machine, what)
