@@ -6,6 +6,7 @@ Rules of this file: arguments, exit codes and what is told; each command's work 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -77,6 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
             "--timeout", metavar="S", type=float, default=600, help="longest wait for a stage (default: 600)"
         )
         made.add_argument("--count", metavar="N", type=int, default=3, help="how often the power is cut (default: 3)")
+        made.add_argument(
+            "--starts",
+            metavar="N",
+            type=int,
+            default=1,
+            help="update-power: how many of the cuts are started (default: 1)",
+        )
         made.add_argument("--seed", metavar="N", type=int, default=1, help="of random moments (default: 1)")
     return parser
 
@@ -89,6 +97,8 @@ def tell(text: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = build_parser().parse_args(argv)
+    # A drill that is ended takes its machines along.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     cache = Cache(args.cache.resolve()) if args.cache else default_cache()
     try:
         return run(args, cache)
@@ -155,7 +165,7 @@ def run(args: argparse.Namespace, cache: Cache) -> int:
             f"an image for {args.arch} on {host_architecture()} came; only this machine's own is tried here"
         )
     inside = tools.ready(cache, mirror.configured(), args.arch)
-    drills.run(Bench(inside, keys, plan, tell, args.timeout, args.count, args.seed), args.command)
+    drills.run(Bench(inside, keys, plan, tell, args.timeout, args.count, args.starts, args.seed), args.command)
     return 0
 
 

@@ -48,6 +48,8 @@ class Bench:
     timeout_s: float
     count: int = 3
     """How often, for drills that cut the power."""
+    starts: int = 1
+    """How many of the cuts of an update are also started."""
     seed: int = 1
     stages: list[tuple[str, float]] = field(default_factory=list)
     """Of the drill that runs: name, seconds since its machine was switched on."""
@@ -118,12 +120,7 @@ class Bench:
         Raises:
             DrillError: it could not be enrolled.
         """
-        master = self.tools.cache.folder / "machines" / "enrolled"
-        stamp = f"{self.drill_image.stat().st_mtime_ns}\n"
-        if not (master / "whole").exists() or (master / "whole").read_text(encoding="ascii") != stamp:
-            self.tell("           making an enrolled box, once for this image")
-            self._make_enrolled()
-            (master / "whole").write_text(stamp, encoding="ascii")
+        master = self.enrolled()
         folder = master.with_name(name)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(["cp", "--archive", "--sparse=always", str(master), str(folder)], check=True)
@@ -137,6 +134,20 @@ class Bench:
             machine.stop()
             provider.stop()
             cable.close()
+
+    def enrolled(self) -> Path:
+        """The folder of the box that others are copies of, made when it is not there for this image.
+
+        Raises:
+            DrillError: it could not be enrolled.
+        """
+        master = self.tools.cache.folder / "machines" / "enrolled"
+        stamp = f"{self.drill_image.stat().st_mtime_ns}\n"
+        if not (master / "whole").exists() or (master / "whole").read_text(encoding="ascii") != stamp:
+            self.tell("           making an enrolled box, once for this image")
+            self._make_enrolled()
+            (master / "whole").write_text(stamp, encoding="ascii")
+        return master
 
     def _make_enrolled(self) -> None:
         machine = self.machine("enrolled")
@@ -297,7 +308,8 @@ def first_alert(bench: Bench, machine: Machine, provider: Provider, cable: Cable
 
     provider.wait("an alert is in the store", arrived, timeout_s=bench.timeout_s)
     bench.reached(machine, "first alert at the collector")
-    bench.tell(f"           {provider.alerts()[0].get('signature', '')}")
+    alert = provider.alerts()[0]
+    bench.tell(f"           {alert['sid']}: {alert['msg']}")
 
 
 def play(cable: Cable) -> int:

@@ -20,12 +20,12 @@ from pathlib import Path
 from appliance.wire.bundle import IMAGE_ID
 from image import base, mirror, root, tools, wheels
 from image.cache import TREE, Cache, sha256
-from image.disk import LOADERS, make_disk, make_esp
+from image.disk import LOADERS, add_recovery, make_disk, make_esp
 from image.errors import InputError, StepError
 from image.flash import pyz
-from image.initrd import make_initrd
+from image.initrd import make_initrd, make_recovery
 from image.keys import Keys
-from image.layout import DOWNLOAD_LIMIT_BYTES, MIB, command_line
+from image.layout import DOWNLOAD_LIMIT_BYTES, MIB, command_line, recovery_command_line
 from image.stick import INSTALL, make_stick
 from image.uki import make_uki, sign
 from image.verity import make_slot
@@ -116,6 +116,8 @@ def _assemble(
     with step(tell, "initrd"):
         initrd = work / "initrd.cpio.zst"
         make_initrd(inside, tree, made.version, work, initrd, epoch=epoch)
+        recovery = work / "recovery.cpio.zst"
+        make_recovery(inside, tree, work, recovery, architecture=plan.architecture, epoch=epoch)
     with step(tell, "root file system and hash tree"):
         files = make_slot(inside, tree, work, version=plan.version, architecture=plan.architecture, epoch=epoch)
     slot = files.slot
@@ -127,19 +129,21 @@ def _assemble(
             plan.keys,
             kernel=made.kernel,
             kernel_version=made.version,
-            initrd=initrd,
             os_release=tree / "usr/lib/os-release",
             epoch=epoch,
         )
         words = command_line(slot.root_hash)
-        make(unsigned, command_line=words)
-        make(work / "install.efi", command_line=f"{words} {INSTALL}", policy=False)
+        make(unsigned, initrds=(initrd,), command_line=words)
+        make(work / "install.efi", initrds=(initrd,), command_line=f"{words} {INSTALL}", policy=False)
+        both = (initrd, recovery)
+        make(work / "recovery.efi", initrds=both, command_line=recovery_command_line(), policy=False)
     shutil.copyfile(tree / root.BILL, out / f"{IMAGE_ID}_{plan.version}.cdx.json")
     with step(tell, "signatures"):
         loader = work / "loader.efi"
         sign(inside, plan.keys, tree / "usr/lib/systemd/boot/efi" / LOADERS[plan.architecture][0], loader)
         sign(inside, plan.keys, unsigned, out / slot.uki_file)
         sign(inside, plan.keys, work / "install.efi", work / "install-signed.efi")
+        sign(inside, plan.keys, work / "recovery.efi", work / "recovery-signed.efi")
     with step(tell, "disk"):
         make_esp(
             work / "esp",
@@ -149,6 +153,7 @@ def _assemble(
             architecture=plan.architecture,
             epoch=epoch,
         )
+        add_recovery(work / "esp", work / "recovery-signed.efi", epoch=epoch)
         disk = out / f"{IMAGE_ID}_{plan.version}.raw"
         make_disk(inside, work / "esp", files, work, disk, architecture=plan.architecture, epoch=epoch)
     with step(tell, "stick"):
@@ -172,6 +177,7 @@ def _assemble(
         "initrd": sha256(initrd),
         "unsigned kernel file": sha256(unsigned),
         "unsigned installer": sha256(work / "install.efi"),
+        "unsigned recovery system": sha256(work / "recovery.efi"),
         "root hash": slot.root_hash,
     }
     for path in (files.root, files.verity, initrd, unsigned):

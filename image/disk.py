@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from image.layout import ESP_MIB, REPART_SEED, ROOT_MIB, ROOT_TYPES, VERITY_MIB
+from image.layout import ESP_MIB, RECOVERY_ENTRY, RECOVERY_FILE, REPART_SEED, ROOT_MIB, ROOT_TYPES, VERITY_MIB
 from image.root import set_times
 from image.tools import Tools
 from image.verity import SlotFiles
@@ -18,6 +18,23 @@ LOADERS = {"amd64": ("systemd-bootx64.efi", "BOOTX64.EFI"), "arm64": ("systemd-b
 
 # No menu, no editor, no entry that is not a kernel file of ours.
 LOADER_CONF = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\n"
+
+
+def recovery_entry() -> str:
+    """The boot loader's entry for the recovery system (Boot Loader Specification, type 1).
+
+    It is not counted and sorts after every kernel file of a slot; the boot loader puts those without tries behind it.
+    """
+    return f"title Vedette, recovery\nsort-key zz-recovery\nefi /{RECOVERY_FILE}\n"
+
+
+def add_recovery(esp: Path, recovery: Path, *, epoch: int) -> None:
+    """Put the signed recovery system into the folder that becomes a box's ESP."""
+    for folder in (Path(RECOVERY_FILE).parent, Path("loader/entries")):
+        (esp / folder).mkdir(parents=True)
+    shutil.copyfile(recovery, esp / RECOVERY_FILE)
+    (esp / "loader/entries" / RECOVERY_ENTRY).write_text(recovery_entry(), encoding="ascii")
+    set_times(esp, epoch)
 
 
 def make_esp(target: Path, *, loader: Path, uki: Path, uki_name: str, architecture: str, epoch: int) -> None:

@@ -29,6 +29,7 @@ from image.errors import DrillError
 from image.fat import LABEL, add_file, make_fat, partition_offset, read_file
 from image.frames import Cable, management_arguments
 from image.keys import Keys, make_development_keys
+from image.last_resort import recovery_system
 from image.machine import processor_s
 from image.pkcs11 import pkcs11
 from image.provider import Provider
@@ -224,6 +225,7 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "first-process": faults.first_process,
     "disk-full": faults.disk_full,
     "recovery": lives.recovery,
+    "recovery-system": recovery_system,
     "dbx": lives.dbx,
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,

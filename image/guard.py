@@ -1,4 +1,4 @@
-"""The drill of the supervisor's board: the firmware's own code at the end of a serial adapter, the machine's power its relay.
+"""The drill of the supervisor's board: the firmware's own code at a serial adapter, the machine's power as its relay.
 
 Rules of this file: nothing of the box is imported, the firmware is. Its time is the wall's, but while it waits for a
 start: an emulated box starts many times slower than a real one, so there it passes slower.
@@ -47,7 +47,7 @@ class Board:
         self._bench = bench.Bench(self._board, is_paired=False)
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="board", daemon=True)
         self._thread.start()
 
@@ -94,23 +94,17 @@ class Board:
             while not self._stop.is_set():
                 time.sleep(TURN_S)
                 line = line or self._connected()
-                heard = b""
-                if line is not None:
-                    try:
-                        heard = line.recv(4096)
-                        if not heard:
-                            line = line.close()
-                    except BlockingIOError:
-                        pass
-                    except OSError:
-                        line = line.close()
+                heard = _heard(line)
+                if heard is None and line is not None:
+                    line.close()
+                    line = None
                 now_s = time.monotonic()
-                said = self._turn(heard, now_s - before_s)
+                said = self._turn(heard or b"", now_s - before_s)
                 before_s = now_s
                 if line is not None and said:
                     with contextlib.suppress(OSError):
                         line.sendall(said)
-        except BaseException as error:
+        except Exception as error:
             self._failure = error
 
     def _turn(self, heard: bytes, elapsed_s: float) -> bytes:
@@ -133,8 +127,18 @@ class Board:
         return line
 
 
+def _heard(line: socket.socket | None) -> bytes | None:
+    """What has come; None when the line is gone."""
+    try:
+        return (line.recv(4096) or None) if line is not None else None
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None
+
+
 def supervisor(bench: Bench) -> None:
-    """A board is paired by the box itself, watches over it before and after it is enrolled, and cuts a frozen one's power.
+    """A board is paired by the box, watches over it before and after it is enrolled, and cuts the power of a frozen one.
 
     Raises:
         DrillError: it did not come to that.

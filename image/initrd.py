@@ -8,8 +8,10 @@ the modules they need. The archive is sorted, so that two builds agree.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+from image.disk import LOADERS
 from image.elf import closure
 from image.root import set_times
 from image.tools import Tools
@@ -25,6 +27,10 @@ _PROGRAMS = f"""
 {SYSTEMD}/system-generators/systemd-gpt-auto-generator {SYSTEMD}/system-generators/systemd-veritysetup-generator
 usr/bin/systemctl usr/bin/udevadm usr/bin/systemd-tmpfiles usr/bin/kmod usr/bin/mount usr/bin/umount usr/sbin/dmsetup
 """.split()
+
+# Laid over the initrd, it is the recovery system; these are what it needs besides.
+RECOVERY = Path(__file__).with_name("recovery_system")
+_RECOVERY_PROGRAMS = ("usr/bin/bootctl", "usr/bin/echo", "usr/bin/efibootmgr")
 
 # systemd opens these by name when it needs them, so no program's list of libraries shows them.
 _LIBRARIES = """
@@ -46,7 +52,7 @@ systemd-tmpfiles-setup-dev.service systemd-tmpfiles-setup-dev-early.service kmod
 modprobe@.service systemd-fsck-root.service systemd-fsck@.service systemd-pcrphase-initrd.service tpm2.target
 """.split()
 
-_UDEV_RULES = """
+UDEV_RULES = """
 50-udev-default.rules 55-dm.rules 60-block.rules 60-persistent-storage.rules 60-persistent-storage-dm.rules
 60-persistent-storage-partition.rules 61-vedette-root.rules 80-drivers.rules 95-dm-notify.rules 99-systemd.rules
 """.split()
@@ -95,11 +101,39 @@ def make_initrd(tools: Tools, root: Path, kernel: str, work: Path, target: Path,
         (tree / name).mkdir(parents=True)
     for name, goal in _LINKS.items():
         (tree / name).symlink_to(goal)
-    install_programs(tools, root, tree)
+    libraries = [found.relative_to(root) for name in _LIBRARIES for found in root.glob(f"usr/lib/*/{name}")]
+    install_programs(tools, root, tree, [*map(Path, _PROGRAMS), *libraries])
+    link_kmod(tree)
     install_units(root, tree)
     install_files(root, tree)
     install_modules(tools, root, tree, kernel)
     set_times(tree, epoch)
+    pack(tools, tree, target)
+
+
+def make_recovery(tools: Tools, root: Path, work: Path, target: Path, *, architecture: str, epoch: int) -> None:
+    """Make the archive that, unpacked over the initrd, is the recovery system.
+
+    Raises:
+        StepError: a program failed.
+    """
+    tree = work / "recovery-system"
+    shutil.copytree(RECOVERY, tree)
+    install_programs(tools, root, tree, map(Path, _RECOVERY_PROGRAMS))
+    unit = tree / SYSTEMD / "system/vedette-recovery-system-stick@.service"
+    text = unit.read_text(encoding="ascii")
+    # systemd takes one backslash away.
+    unit.write_text(text.replace("@LOADER@", rf"\\EFI\\BOOT\\{LOADERS[architecture][1]}"), encoding="ascii")
+    set_times(tree, epoch)
+    pack(tools, tree, target)
+
+
+def pack(tools: Tools, tree: Path, target: Path) -> None:
+    """The archive of a tree, which goes.
+
+    Raises:
+        StepError: a program failed.
+    """
     names = sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
     script = 'cpio --null --create --format=newc --reproducible --owner=0:0 --quiet | zstd -q -10 -T1 > "$1"'
     # Nothing in zstd's output depends on the machine with one thread.
@@ -107,16 +141,19 @@ def make_initrd(tools: Tools, root: Path, kernel: str, work: Path, target: Path,
     shutil.rmtree(tree)
 
 
-def install_programs(tools: Tools, root: Path, tree: Path) -> None:
+def install_programs(tools: Tools, root: Path, tree: Path, programs: Iterable[Path]) -> None:
     """Programs and the libraries they need.
 
     Raises:
         StepError: one of them is not in the root.
     """
-    libraries = [found.relative_to(root) for name in _LIBRARIES for found in root.glob(f"usr/lib/*/{name}")]
-    for path in closure(tools, root, [*map(Path, _PROGRAMS), *libraries]):
+    for path in closure(tools, root, programs):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / path, tree / path, follow_symlinks=False)
+
+
+def link_kmod(tree: Path) -> None:
+    """The names by which kmod is called."""
     for name in ("modprobe", "insmod"):
         (tree / "usr/sbin" / name).unlink(missing_ok=True)
         (tree / "usr/sbin" / name).symlink_to("../bin/kmod")
@@ -149,7 +186,7 @@ def install_files(root: Path, tree: Path) -> None:
     """Rules of udev, what the boot stub hands on, names of accounts, the watchdog's settings."""
     rules = tree / "usr/lib/udev/rules.d"
     rules.mkdir(parents=True, exist_ok=True)
-    for name in _UDEV_RULES:
+    for name in UDEV_RULES:
         if (root / "usr/lib/udev/rules.d" / name).exists():
             shutil.copy2(root / "usr/lib/udev/rules.d" / name, rules / name)
     # Carries the signed TPM policy of the kernel file over to the running system.

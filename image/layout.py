@@ -36,6 +36,11 @@ REPART_SEED = UUID("4b3e1f52-7f7e-4f0a-9a37-2f3a9c0d1e6b")
 # The stick's are others: the ESP that was started from tells a box which of its disks is which.
 STICK_SEED = UUID("0d8f6a4e-51c7-4b3b-8f5e-7c2a64d1e9b0")
 
+# What the boot loader starts when every version has used up its tries: its file on the ESP, its entry, its first unit.
+RECOVERY_FILE = "EFI/vedette/recovery.efi"
+RECOVERY_ENTRY = "recovery.conf"
+RECOVERY_TARGET = "vedette-recovery-system.target"
+
 
 @dataclass(frozen=True, slots=True)
 class Slot(SlotNames):
@@ -73,8 +78,16 @@ class Slot(SlotNames):
 
 def command_line(root_hash: str) -> str:
     """The kernel's command line; it is part of what is signed."""
+    return f"roothash={root_hash} {_words()}"
+
+
+def recovery_command_line() -> str:
+    """That of the recovery system, which has no root but its initrd and lets nothing look for one."""
+    return f"rd.systemd.unit={RECOVERY_TARGET} systemd.gpt_auto=no {_words()}"
+
+
+def _words() -> str:
     words = [
-        f"roothash={root_hash}",
         # The kernel speaks to both; the last is /dev/console, whose lines vedette-screen.service puts on the screen.
         "console=tty0",
         "console=ttyS0,115200",

@@ -100,7 +100,7 @@ def dbx(bench: Bench) -> None:
         box.boot()
         machine = box.machine
         before = machine.ask("cat", "/sys/class/tpm/tpm0/pcr-sha256/7").strip()
-        machine.ask("systemctl", "poweroff", code=None)
+        machine.order("systemctl", "poweroff")
         machine.wait_end(timeout_s=bench.timeout_s)
         machine.stop()
         forbid(bench, machine)
@@ -178,7 +178,7 @@ def tpm_cleared(bench: Bench) -> None:
         machine.ask("tpm2_clear", "-c", "lockout")
         machine.forget()
         machine.order("systemctl", "reboot")
-        refused = r"VEDETTE healthy|[Pp]assword|[Pp]assphrase|press Enter|login:"
+        refused = r"VEDETTE healthy|Please enter|assphrase for|press Enter|login:"
         bench.stage(machine, "firmware starts the boot loader", LOADER, refused=refused)
         bench.stage(machine, "the box says what is wrong", r"VEDETTE emergency.*cryptsetup", refused=refused)
         bench.tell("           " + bench.stage(machine, "and what to do", r"VEDETTE advice", refused=refused))
@@ -197,7 +197,7 @@ def factory_reset(bench: Bench) -> None:
     with bench.enrolled_box("factory-reset") as box:
         box.boot()
         box.machine.ask("touch", "/var/lib/vedette/old")
-        box.machine.ask("systemctl", "poweroff", code=None)
+        box.machine.order("systemctl", "poweroff")
         box.machine.wait_end(timeout_s=bench.timeout_s)
         box.machine.stop()
         before = var_header(bench, box.machine.disks[0])
@@ -219,14 +219,34 @@ def reinstalled(box: Box) -> None:
     Raises:
         DrillError: it did not get there.
     """
-    bench, machine = box.bench, box.machine
+    box.machine.stick = new_token_stick(box)
+    box.machine.start()
+    installed_anew(box)
+
+
+def new_token_stick(box: Box) -> Path:
+    """The install stick with a new token for the same sensor.
+
+    Raises:
+        StepError: a program failed.
+    """
     (sensor,) = box.provider.sensors()
     wanted = ("--for", sensor["sensor_id"], "--install", "unattended")
-    setup = box.provider.write_setup_file(machine.folder / "new-files", *wanted, where=())
-    machine.stick = machine.folder / "stick.raw"
-    shutil.copyfile(bench.stick, machine.stick)
-    add_file(bench.tools, machine.stick, setup, offset=partition_offset(bench.tools, machine.stick, LABEL))
-    machine.start()
+    setup = box.provider.write_setup_file(box.machine.folder / "new-files", *wanted, where=())
+    stick = box.machine.folder / "stick.raw"
+    shutil.copyfile(box.bench.stick, stick)
+    add_file(box.bench.tools, stick, setup, offset=partition_offset(box.bench.tools, stick, LABEL))
+    return stick
+
+
+def installed_anew(box: Box) -> None:
+    """From the start of such a stick to an alert of the same sensor.
+
+    Raises:
+        DrillError: it did not get there.
+    """
+    bench, machine = box.bench, box.machine
+    (sensor,) = box.provider.sensors()
     bench.stage(machine, "installer writes the disk", r"VEDETTE install: writing", refused="REFUSED")
     bench.stage(machine, "installed", r"VEDETTE install: done", refused="REFUSED")
     machine.forget()

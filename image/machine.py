@@ -198,6 +198,17 @@ class Machine:
         """
         return seat.picture(self.folder / "qmp.sock", self.folder / f"{name}.ppm")
 
+    def plug_stick(self, stick: Path) -> None:
+        """Put a stick in while it runs; firmware will not prefer it.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        control = self.folder / "qmp.sock"
+        file = {"driver": "file", "filename": str(stick)}
+        qmp.ask(control, "blockdev-add", **{"node-name": "stick-drive", "driver": "raw", "file": file})
+        qmp.ask(control, "device_add", driver="usb-storage", id="stick", bus="usb.0", drive="stick-drive")
+
     def pull_stick(self) -> None:
         """Pull the stick out while it runs.
 
@@ -337,8 +348,7 @@ class Machine:
         for number, disk in enumerate(self.disks):
             argv += ["-drive", f"if=none,id=disk{number},format=raw,file={disk},cache=unsafe,discard=unmap"]
             argv += ["-device", f"nvme,drive=disk{number},serial=DISK{number},bootindex={number + 1}"]
-        if self.stick is not None or self.board:
-            argv += ["-device", "qemu-xhci,id=usb"]
+        argv += ["-device", "qemu-xhci,id=usb"]
         if self.board:
             argv += ["-chardev", f"socket,id=board,path={self.board_socket},server=on,wait=off"]
             argv += ["-device", "usb-serial,chardev=board,bus=usb.0,always-plugged=on"]

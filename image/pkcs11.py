@@ -55,7 +55,7 @@ def pkcs11(bench: Bench) -> None:
             made[-1],
             kernel=part["linux"],
             kernel_version="0",
-            initrd=part["initrd"],
+            initrds=(part["initrd"],),
             os_release=part["osrel"],
             command_line="x",
             epoch=plan.epoch,

@@ -25,15 +25,15 @@ TEXT_PIXELS = 500
 
 
 def live(bench: Bench) -> None:
-    """A stick that says live: enrolled, an alert, again after a power cut; not a byte of the box's own disk changes.
+    """A stick that says live in a box with a sensor on its disk: an alert, a power cut, no byte of that disk changes.
 
     Raises:
         DrillError: it did not get there, or the disk was written to.
     """
     machine = bench.machine("live", setup_mode=True)
-    foreign = blank_disk(machine.folder / "disk.raw")
-    with foreign.open("r+b") as file:
-        file.write(b"somebody's data " * (MIB // 16))
+    # Its partitions have the names of the stick's own, /var among them.
+    foreign = machine.folder / "disk.raw"
+    shutil.copyfile(bench.enrolled() / "disk.raw", foreign)
     machine.disks, before = (foreign,), digest(foreign)
     provider, cable = Provider(machine.folder / "provider", swtpm.roots(machine.maker)), Cable()
     machine.network = (*management_arguments(), *cable.arguments())

@@ -6,6 +6,7 @@ signature has a time in it. The PCR policy inside is for one moment only: after 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from image.keys import POLICY, Keys
@@ -22,7 +23,7 @@ def make_uki(
     *,
     kernel: Path,
     kernel_version: str,
-    initrd: Path,
+    initrds: Sequence[Path],
     os_release: Path,
     command_line: str,
     epoch: int,
@@ -41,7 +42,8 @@ def make_uki(
         *(f"--phases={POLICY_PHASE}", "--pcr-banks=sha256", "--measure"),
     )
     tools.run(
-        *("ukify", "build", f"--linux={kernel}", f"--initrd={initrd}", f"--cmdline={command_line}"),
+        *("ukify", "build", f"--linux={kernel}", *(f"--initrd={path}" for path in initrds)),
+        f"--cmdline={command_line}",
         *(f"--os-release=@{os_release}", f"--uname={kernel_version}", f"--output={target}"),
         *(signed_policy if policy else ()),
         environment={"SOURCE_DATE_EPOCH": str(epoch), **keys.environment()},

@@ -32,7 +32,6 @@ STICK_MIB = 320
 BROKEN = "usr/lib/vedette/broken"
 LATE_UNIT = "usr/lib/systemd/system/vedette-late.service"
 LATE_MARK = "/var/lib/vedette-late"
-BOOTED_CUTS = 1
 _LATE = f"""\
 [Unit]
 Description=DRILL: crashes the kernel at each start once it was told to
@@ -312,8 +311,8 @@ def update_power(bench: Bench) -> None:
     """Power goes at random moments while an update is written: what is on the disk then is whole, and starts.
 
     One box writes one update. At `--count` random moments it is made to stand still, and its disk is looked at as
-    firmware, boot loader and kernel would after a power cut then; one of these disks is started for good, with the
-    same box's TPM, and must get to the new version by itself.
+    firmware, boot loader and kernel would after a power cut then. `--starts` of these disks are started, with the same
+    box's TPM, and must get healthy; the first of them must get to the new version by itself.
 
     Raises:
         DrillError: something that would be started is not whole, or a disk did not get there.
@@ -323,7 +322,7 @@ def update_power(bench: Bench) -> None:
     bundle = bundle_of(bench, NEXT)
     total = sum(part["size_bytes"] for part in manifest_of(bundle)["parts"])
     shares = marks(chance, bench.count)
-    kept = set(chance.sample(range(bench.count), min(BOOTED_CUTS, bench.count)))
+    kept = set(chance.sample(range(bench.count), min(bench.starts, bench.count)))
     bench.tell(
         f"           seed {bench.seed}: {bench.count} cuts in {total / MIB:.0f} MiB, {len(kept)} of them started"
     )
@@ -341,13 +340,13 @@ def update_power(bench: Bench) -> None:
         for number in sorted(kept):
             kept_disk(machine, number).replace(machine.disks[0])
             machine.start()
-            first = bench.stage(
-                machine, f"cut {number + 1}, started for good", rf"VEDETTE healthy version=({old}|{new}) "
-            )
-            if f"version={old} " in first:
-                machine.forget()
-                healthy_as(bench, box, new, f"cut {number + 1}: version {new} in the end")
-            settled(box)
+            said = bench.stage(machine, f"cut {number + 1}, started", rf"VEDETTE healthy version=({old}|{new}) ")
+            bench.tell(f"           {said.partition('VEDETTE ')[2]}")
+            if number == min(kept):
+                if f"version={old} " in said:
+                    machine.forget()
+                    healthy_as(bench, box, new, f"cut {number + 1}: version {new} in the end")
+                settled(box)
             machine.stop()
 
 
