@@ -138,23 +138,23 @@ def _heard(line: socket.socket | None) -> bytes | None:
 
 
 def supervisor(bench: Bench) -> None:
-    """A board is paired by the box, watches over it before and after it is enrolled, and cuts the power of a frozen one.
+    """A board is paired by the box, watches over it before and after it enrolls, and cuts the power of a frozen one.
 
     Raises:
         DrillError: it did not come to that.
     """
     machine = bench.machine("supervisor")
-    machine.drill = machine.board = machine.stick_out = True
+    machine.drill = machine.board = True
     machine.disks = (internal_disk(bench.drill_image, machine.folder / "disk.raw"),)
     provider, cable = Provider(machine.folder / "provider", swtpm.roots(machine.maker)), Cable()
     machine.network = (*management_arguments(), *cable.arguments())
     provider.start()
     board = Board(machine.board_socket)
     try:
-        machine.stick = machine.folder / "stick.fat"
-        make_fat(bench.tools, machine.stick, [provider.write_setup_file(machine.folder / "stick-files")])
+        stick = machine.folder / "stick.fat"
+        make_fat(bench.tools, stick, [provider.write_setup_file(machine.folder / "stick-files")])
         machine.start()
-        waits_for_its_stick(bench, machine, board)
+        waits_for_its_stick(bench, machine, board, stick)
         to_enrolled(bench, machine, provider)
         box = Box(bench, machine, provider, cable)
         box.told("that the board is up", "supervisor", "ok up")
@@ -169,7 +169,7 @@ def supervisor(bench: Bench) -> None:
         cable.close()
 
 
-def waits_for_its_stick(bench: Bench, machine: Machine, board: Board) -> None:
+def waits_for_its_stick(bench: Bench, machine: Machine, board: Board, stick: Path) -> None:
     """A first boot without a stick, then with one: the settings, and an orderly restart with them.
 
     Raises:
@@ -180,7 +180,7 @@ def waits_for_its_stick(bench: Bench, machine: Machine, board: Board) -> None:
     bench.stage(machine, "healthy", HEALTHY)
     until(bench, machine, "a steady minute without a sensor", board, lambda: board.is_steady)
     machine.forget()
-    machine.plug_stick()
+    machine.plug_stick(stick)
     bench.reached(machine, "stick plugged in")
     bench.stage(machine, "restarts with its settings", r"VEDETTE the stick's settings are taken in")
     until(bench, machine, "the board knows of the restart", board, lambda: board.state == "BOOT")

@@ -50,8 +50,6 @@ class Machine:
     folder: Path
     disks: tuple[Path, ...] = ()
     stick: Path | None = None
-    stick_out: bool = False
-    """It is not plugged in yet."""
     setup_mode: bool = False
     """Firmware without any keys, as boards come that were reset; else it knows ours and Secure Boot is on."""
 
@@ -217,15 +215,6 @@ class Machine:
         """
         qmp.ask(self.folder / "qmp.sock", "device_del", id="stick")
 
-    def plug_stick(self) -> None:
-        """Plug the stick in while it runs; it does not start from it.
-
-        Raises:
-            DrillError: there is none, or the machine does not answer.
-        """
-        where = {"bus": "usb.0", "drive": "stick-drive"}
-        qmp.ask(self.folder / "qmp.sock", "device_add", driver="usb-storage", id="stick", removable=True, **where)
-
     def written_bytes(self) -> int:
         """What the box has written to its first disk since power-on.
 
@@ -357,8 +346,7 @@ class Machine:
                 "-drive",
                 f"if=none,id=stick-drive,format=raw,file={self.stick},cache=unsafe",
             ]
-            if not self.stick_out:
-                argv += ["-device", "usb-storage,id=stick,bus=usb.0,drive=stick-drive,bootindex=0,removable=on"]
+            argv += ["-device", "usb-storage,id=stick,bus=usb.0,drive=stick-drive,bootindex=0,removable=on"]
         if self.drill:
             argv += ear.arguments(self.folder / "drill.sock")
         if self.seat:
