@@ -24,28 +24,32 @@ WITHIN_S = 20.0
 @contextmanager
 def held(config: Config, seconds: int, reason: str) -> Iterator[None]:
     """Hold for as long as it lasts and so many seconds at most; `reason` is one of `mcu_words.HOLDS`."""
-    is_held = _ask(config, seconds, reason)
+    beats = _ask(config, seconds, reason)
     try:
         yield
     finally:
-        if is_held:
+        # A hold that is ended wants beats at once. Where nobody beats it runs out, and the time of a boot follows it.
+        if beats:
             _ask(config, 0, reason)
 
 
 def _ask(config: Config, seconds: int, reason: str) -> bool:
-    """By the daemon, or `vedette supervisor wait`, where one has the port; else directly."""
+    """Whether who has the port, the daemon or `vedette supervisor wait`, has done it; else it is done directly."""
     port = config.supervisor.port
     if not port or not Path(port).exists():
         return False
     request = {"do": "hold", "seconds": seconds, "reason": reason}
+    beats = True
     try:
         done = order(state_dir(config) / "run" / CONTROL_SOCKET, request, within_s=WITHIN_S)
-        if done is None:
+        if done is None and seconds:
+            beats = False
             supervisor, _ = listening(config)
             with closing(supervisor):
                 done = {"granted_s": hold(supervisor.ask_here, seconds, reason)}
     except ApplianceError as error:
         tell(f"not held: {error}; it goes on all the same")
         return False
-    tell(f"supervisor: held for {done['granted_s']} s" if done["granted_s"] else "supervisor: not held any more")
-    return bool(done["granted_s"])
+    granted_s = done["granted_s"] if done is not None else 0
+    tell(f"supervisor: held for {granted_s} s" if granted_s else "supervisor: not held any more")
+    return beats and bool(granted_s)
