@@ -159,6 +159,7 @@ def supervisor(bench: Bench) -> None:
         box = Box(bench, machine, provider, cable)
         box.told("that the board is up", "supervisor", "ok up")
         until(bench, machine, "a steady minute by the sensor's beats", board, lambda: board.is_steady)
+        restarts(bench, box, board)
         freezes(bench, box, board)
         box.told("why the board took the power", "supervisor", "beats-stopped")
         box.traffic()
@@ -170,7 +171,7 @@ def supervisor(bench: Bench) -> None:
 
 
 def waits_for_its_stick(bench: Bench, machine: Machine, board: Board, stick: Path) -> None:
-    """A first boot without a stick, then with one: the settings, and an orderly restart with them.
+    """A first boot without a stick, then with one: it enrolls and the sensor takes the port over.
 
     Raises:
         DrillError: it did not come to that, or the board took the power.
@@ -179,14 +180,23 @@ def waits_for_its_stick(bench: Bench, machine: Machine, board: Board, stick: Pat
     bench.stage(machine, "paired by itself", r"VEDETTE supervisor: paired with this box by itself")
     bench.stage(machine, "healthy", HEALTHY)
     until(bench, machine, "a steady minute without a sensor", board, lambda: board.is_steady)
-    machine.forget()
     machine.plug_stick(stick)
     bench.reached(machine, "stick plugged in")
-    bench.stage(machine, "restarts with its settings", r"VEDETTE the stick's settings are taken in")
-    until(bench, machine, "the board knows of the restart", board, lambda: board.state == "BOOT")
-    bench.stage(machine, "firmware starts the boot loader", LOADER)
+
+
+def restarts(bench: Bench, box: Box, board: Board) -> None:
+    """An orderly restart: the board knows of it and takes no power.
+
+    Raises:
+        DrillError: it did not come to that.
+    """
+    machine = box.machine
     machine.forget()
-    bench.stage(machine, "healthy", HEALTHY)
+    machine.order("systemctl", "reboot")
+    until(bench, machine, "the board knows of an orderly restart", board, lambda: board.state == "BOOT")
+    box.up()
+    bench.stage(machine, "the board's word at the console", r"VEDETTE supervisor: up: .*asked")
+    until(bench, machine, "a steady minute after it", board, lambda: board.is_steady)
 
 
 def freezes(bench: Bench, box: Box, board: Board) -> None:
