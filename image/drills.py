@@ -231,6 +231,7 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "factory-reset": lives.factory_reset,
     "support": support,
     "supervisor": guard.supervisor,
+    "supervisor-install": guard.supervisor_install,
     "live": sticks.live,
     "seat": sticks.seat,
     "update-stick": updates.update_stick,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
 import socket
 import sys
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from image import swtpm
-from image.bench import HEALTHY, LOADER, Bench, Box, internal_disk, to_enrolled
+from image.bench import HEALTHY, LOADER, Bench, Box, blank_disk, internal_disk, to_enrolled, to_healthy
 from image.cache import TREE
 from image.errors import DrillError
 from image.fat import make_fat
@@ -30,6 +31,8 @@ TURN_S = 0.05
 SLOWER = 10
 """Of the board's time while it waits for the first beat of a start."""
 POLL_S = 0.5
+HELD_S = 4
+"""Longer than three seconds, shorter than ten."""
 STEADY_MS = 60_000
 """firmware/supervisor/policy.py"""
 
@@ -77,6 +80,13 @@ class Board:
         with self._lock:
             policy = self._bench.supervisor.policy
             return bool(self._bench.state() == "UP" and policy.steady_ms >= STEADY_MS and policy.boots == 0)
+
+    def press(self, seconds: float) -> None:
+        """A hand at its button."""
+        for is_down in (True, False):
+            with self._lock:
+                self._board.is_down = is_down
+            time.sleep(seconds)
 
     def end(self) -> None:
         """No board any more."""
@@ -168,6 +178,39 @@ def supervisor(bench: Bench) -> None:
         board.end()
         provider.stop()
         cable.close()
+
+
+def supervisor_install(bench: Bench) -> None:
+    """A stick without settings asks; the board's button answers; the box is guarded while it is written and after.
+
+    Raises:
+        DrillError: it did not come to that.
+    """
+    machine = bench.machine("supervisor-install", setup_mode=True)
+    machine.board = True
+    machine.disks = (blank_disk(machine.folder / "disk.raw"),)
+    machine.stick = machine.folder / "stick.raw"
+    shutil.copyfile(bench.stick, machine.stick)
+    board = Board(machine.board_socket)
+    try:
+        machine.start()
+        bench.stage(machine, "firmware starts the stick", LOADER)
+        bench.stage(machine, "paired by the installer", r"VEDETTE supervisor: paired with this box by itself")
+        bench.stage(machine, "it asks", r"VEDETTE install: everything on .* hold the supervisor's button")
+        until(bench, machine, "a steady minute in the installer", board, lambda: board.is_steady)
+        board.press(HELD_S)
+        bench.stage(machine, "the button is heard", r"VEDETTE install: the supervisor's button was held")
+        bench.stage(machine, "installed", r"VEDETTE install: done")
+        until(bench, machine, "the board knows of the restart", board, lambda: board.state == "BOOT")
+        machine.forget()
+        to_healthy(bench, machine)
+        bench.stage(
+            machine, "the same key on the disk", r"VEDETTE supervisor: up: .*asked", refused="supervisor: paired"
+        )
+        until(bench, machine, "a steady minute on the disk", board, lambda: board.is_steady)
+    finally:
+        machine.stop()
+        board.end()
 
 
 def waits_for_its_stick(bench: Bench, machine: Machine, board: Board, stick: Path) -> None:
