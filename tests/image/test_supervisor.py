@@ -136,3 +136,25 @@ def test_a_box_without_a_board_asks_nobody(
     monkeypatch.setattr(boot_health, "_run", lambda *_: pytest.fail("asked"))
     boot_health.tell_board()
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("held_at", "asked"), [(1, 1), (2, 2), (9, 3)], ids=["at once", "port busy", "silent"])
+def test_a_sensor_that_is_not_up_is_judged_before_the_board_judges(
+    held_at: int, asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds: list[tuple[str, ...]] = []
+    now_s = iter(range(1000))
+
+    def run(*argv: str) -> object:
+        if argv[0] == "systemctl":
+            return boot_health.subprocess.CompletedProcess(argv, 3, "activating\n", "")
+        holds.append(argv)
+        return boot_health.subprocess.CompletedProcess(argv, 0 if len(holds) == held_at else 3, "", "")
+
+    monkeypatch.setattr(boot_health, "BOARD", tmp_path)
+    monkeypatch.setattr(boot_health, "enrolled", lambda: True)
+    monkeypatch.setattr(boot_health, "_run", run)
+    monkeypatch.setattr(boot_health.time, "monotonic", lambda: next(now_s))
+    monkeypatch.setattr(boot_health.time, "sleep", lambda _: None)
+    assert boot_health.sensor_runs() == "vedette.service is activating"
+    assert holds == [("vedette", "supervisor", "hold", "300", "service")] * asked
