@@ -12,7 +12,7 @@ from pathlib import Path
 
 from appliance.cli.options import tell
 from appliance.cli.reach import listening, state_dir
-from appliance.config import Config
+from appliance.config import load_config
 from appliance.daemon.control import CONTROL_SOCKET, order
 from appliance.errors import ApplianceError
 from appliance.mcu.orders import hold
@@ -22,25 +22,26 @@ WITHIN_S = 20.0
 
 
 @contextmanager
-def held(config: Config, seconds: int, reason: str) -> Iterator[None]:
+def held(config_file: Path, seconds: int, reason: str) -> Iterator[None]:
     """Hold for as long as it lasts and so many seconds at most; `reason` is one of `mcu_words.HOLDS`."""
-    beats = _ask(config, seconds, reason)
+    beats = _ask(config_file, seconds, reason)
     try:
         yield
     finally:
         # A hold that is ended wants beats at once. Where nobody beats it runs out, and the time of a boot follows it.
         if beats:
-            _ask(config, 0, reason)
+            _ask(config_file, 0, reason)
 
 
-def _ask(config: Config, seconds: int, reason: str) -> bool:
+def _ask(config_file: Path, seconds: int, reason: str) -> bool:
     """Whether who has the port, the daemon or `vedette supervisor wait`, has done it; else it is done directly."""
-    port = config.supervisor.port
-    if not port or not Path(port).exists():
-        return False
     request = {"do": "hold", "seconds": seconds, "reason": reason}
     beats = True
     try:
+        config = load_config(config_file)
+        port = config.supervisor.port
+        if not port or not Path(port).exists():
+            return False
         done = order(state_dir(config) / "run" / CONTROL_SOCKET, request, within_s=WITHIN_S)
         if done is None and seconds:
             beats = False

@@ -117,7 +117,7 @@ def write(path: Path, args: argparse.Namespace, fetched: Fetched) -> int:
     """Write a bundle, and start the box again when that is wanted."""
     order = Order(fetched.update_id, older=args.older or fetched.older, again=args.again)
     box, on_progress = this_box(), teller(tell, time.monotonic)
-    with held(load_config(args.config), HOLD_S, "update"):
+    with held(args.config, HOLD_S, "update"):
         record = install(path, box, order, now_ns=time.time_ns(), random=os.urandom, on_progress=on_progress)
     show({"version": record.version, "state": record.state.value, "restart": args.restart}, args)
     if args.restart:

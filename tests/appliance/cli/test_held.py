@@ -81,9 +81,9 @@ def daemon(line: SerialLine, config: Config) -> Iterator[None]:
 
 @pytest.mark.usefixtures("daemon")
 def test_by_the_daemon_that_has_the_port_the_board_is_held_and_judges_again(
-    line: SerialLine, config: Config, capsys: pytest.CaptureFixture[str]
+    line: SerialLine, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with held(config, 600, "update"):
+    with held(file, 600, "update"):
         board_of(line).until("HOLD", WAIT_S)
         line.say(board_of(line).pass_s(300))
         assert board_of(line).power == [True]
@@ -94,21 +94,21 @@ def test_by_the_daemon_that_has_the_port_the_board_is_held_and_judges_again(
 
 
 @pytest.mark.usefixtures("daemon")
-def test_a_failed_update_leaves_no_hold(line: SerialLine, config: Config) -> None:
+def test_a_failed_update_leaves_no_hold(line: SerialLine, file: Path) -> None:
     with pytest.raises(EnvironmentFault):
-        fails_in_a_hold(line, config)
+        fails_in_a_hold(line, file)
     board_of(line).until("UP", WAIT_S)
 
 
-def fails_in_a_hold(line: SerialLine, config: Config) -> None:
-    with held(config, 600, "update"):
+def fails_in_a_hold(line: SerialLine, file: Path) -> None:
+    with held(file, 600, "update"):
         board_of(line).until("HOLD", WAIT_S)
         raise EnvironmentFault("the disk is full")
 
 
-def test_without_a_daemon_the_port_is_opened_here(line: SerialLine, config: Config, file: Path) -> None:
+def test_without_a_daemon_the_port_is_opened_here(line: SerialLine, file: Path) -> None:
     assert main(["supervisor", "pair", "--config", str(file)]) == 0
-    with held(config, 600, "update"):
+    with held(file, 600, "update"):
         assert board_of(line).state == "HOLD"
     assert board_of(line).state == "HOLD", "nobody beats here, so an end would take the power in 15 s"
     line.say(board_of(line).pass_s(601))
@@ -117,36 +117,36 @@ def test_without_a_daemon_the_port_is_opened_here(line: SerialLine, config: Conf
 
 
 def test_a_board_that_holds_no_more_or_listens_to_nobody_fails_nothing(
-    line: SerialLine, config: Config, file: Path, capsys: pytest.CaptureFixture[str]
+    line: SerialLine, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done: list[str] = []
     main(["supervisor", "pair", "--config", str(file)])
     main(["supervisor", "hold", "600", "service", "--config", str(file)])
     main(["supervisor", "hold", "0", "service", "--config", str(file)])
-    with held(config, 600, "update"):
+    with held(file, 600, "update"):
         done.append("too soon")
     assert "not-now" in capsys.readouterr().err
     line.board = Board(key=b"\7" * 32)
-    with held(config, 600, "update"):
+    with held(file, 600, "update"):
         done.append("another box's")
     assert "not held: supervisor: silent" in capsys.readouterr().err
     assert done == ["too soon", "another box's"]
 
 
 def test_a_box_without_a_board_asks_neither_port_nor_key(
-    line: SerialLine, config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: SerialLine, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line.unplug()
     monkeypatch.setattr(module, "order", lambda *_, **__: pytest.fail("asked"))
     monkeypatch.setattr(module, "listening", lambda *_: pytest.fail("asked"))
-    with held(config, 600, "update"):
+    with held(file, 600, "update"):
         pass
     assert capsys.readouterr().err == ""
     line.plug()
 
 
 def test_a_daemon_that_hangs_costs_its_time_and_no_update(
-    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: Config, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "WITHIN_S", 0.05)
     path = Path(config.sensor.state_dir) / "run" / CONTROL_SOCKET
@@ -155,10 +155,20 @@ def test_a_daemon_that_hangs_costs_its_time_and_no_update(
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(path))
         listener.listen()
-        with held(config, 600, "update"):
+        with held(file, 600, "update"):
             done = True
     assert done
     assert "it goes on all the same" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [None, "[supervisor\n", "[supervisor]\nport = 7\n"], ids=["none", "broken", "wrong"])
+def test_a_configuration_that_cannot_be_read_fails_no_update(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "other.toml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with held(path, 600, "update"):
+        done = True
+    assert done
 
 
 @pytest.mark.usefixtures("daemon")
