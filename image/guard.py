@@ -51,6 +51,8 @@ class Board:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._failure: Exception | None = None
+        self.is_dark = False
+        """Without power of its own, as a board is that hangs on the adapter: its time stands still."""
         self._thread = threading.Thread(target=self._run, name="board", daemon=True)
         self._thread.start()
 
@@ -103,6 +105,9 @@ class Board:
         try:
             while not self._stop.is_set():
                 time.sleep(TURN_S)
+                if self.is_dark:
+                    before_s = time.monotonic()
+                    continue
                 line = line or self._connected()
                 heard = _heard(line)
                 if heard is None and line is not None:
@@ -173,6 +178,7 @@ def supervisor(bench: Bench) -> None:
         freezes(bench, box, board)
         box.told("why the board took the power", "supervisor", "beats-stopped")
         box.traffic()
+        pulled(bench, box, board)
     finally:
         machine.stop()
         board.end()
@@ -240,6 +246,24 @@ def restarts(bench: Bench, box: Box, board: Board) -> None:
     box.up()
     bench.stage(machine, "the board's word at the console", r"VEDETTE supervisor: up: .*asked")
     until(bench, machine, "a steady minute after it", board, lambda: board.is_steady)
+
+
+def pulled(bench: Bench, box: Box, board: Board) -> None:
+    """The board is pulled out and put in again: told both times, and the sensor goes on.
+
+    Raises:
+        DrillError: it did not come to that.
+    """
+    machine = box.machine
+    board.is_dark = True
+    machine.pull_board()
+    box.told("that the board is gone", "supervisor", "warning absent")
+    machine.plug_board()
+    board.is_dark = False
+    box.told("that it is there again", "supervisor", "ok up")
+    until(bench, machine, "a steady minute after it", board, lambda: board.is_steady)
+    if (restarts_of := show(box, "NRestarts")) != "0":
+        raise DrillError(f"the sensor was started again {restarts_of} times")
 
 
 def freezes(bench: Bench, box: Box, board: Board) -> None:

@@ -215,6 +215,23 @@ class Machine:
         """
         qmp.ask(self.folder / "qmp.sock", "device_del", id="stick")
 
+    def pull_board(self) -> None:
+        """Pull the serial adapter out while it runs.
+
+        Raises:
+            DrillError: there is none, or the machine does not answer.
+        """
+        qmp.ask(self.folder / "qmp.sock", "device_del", id="adapter")
+
+    def plug_board(self) -> None:
+        """Put the adapter in again.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        where = {"id": "adapter", "chardev": "board", "bus": "usb.0", "always-plugged": True}
+        qmp.ask(self.folder / "qmp.sock", "device_add", driver="usb-serial", **where)
+
     def written_bytes(self) -> int:
         """What the box has written to its first disk since power-on.
 
@@ -340,7 +357,7 @@ class Machine:
         argv += ["-device", "qemu-xhci,id=usb"]
         if self.board:
             argv += ["-chardev", f"socket,id=board,path={self.board_socket},server=on,wait=off"]
-            argv += ["-device", "usb-serial,chardev=board,bus=usb.0,always-plugged=on"]
+            argv += ["-device", "usb-serial,id=adapter,chardev=board,bus=usb.0,always-plugged=on"]
         if self.stick is not None:
             argv += [
                 "-drive",
