@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from appliance.wire.bundle import IMAGE_ID
-from image import faults, lives, measure, sticks, swtpm, updates
+from image import faults, guard, lives, measure, sticks, swtpm, updates
 from image.bench import (
     GIVEN_UP,
     LOADER,
@@ -230,6 +230,8 @@ DRILLS: dict[str, Callable[[Bench], None]] = {
     "tpm-cleared": lives.tpm_cleared,
     "factory-reset": lives.factory_reset,
     "support": support,
+    "supervisor": guard.supervisor,
+    "supervisor-install": guard.supervisor_install,
     "live": sticks.live,
     "seat": sticks.seat,
     "update-stick": updates.update_stick,

@@ -59,6 +59,8 @@ class Machine:
     """More arguments for QEMU: where the two cards are plugged in; empty: nowhere."""
     drill: bool = False
     """It has the port by which a drill image takes commands."""
+    board: bool = False
+    """A USB serial adapter, whose other end is a socket in the folder: where a supervisor's board goes."""
     seat: bool = False
     """Screen and keyboard; the keyboard is on the bus of the stick."""
     on_watchdog: str = "reset"
@@ -100,6 +102,11 @@ class Machine:
     def maker(self) -> Path:
         """The folder of those who make the TPMs of all drills."""
         return self.folder.parent / "tpm-maker"
+
+    @property
+    def board_socket(self) -> Path:
+        """The other end of the serial adapter's line."""
+        return self.folder / "board.sock"
 
     def start(self) -> None:
         """Power on."""
@@ -207,6 +214,23 @@ class Machine:
             DrillError: there is none, or the machine does not answer.
         """
         qmp.ask(self.folder / "qmp.sock", "device_del", id="stick")
+
+    def pull_board(self) -> None:
+        """Pull the serial adapter out while it runs.
+
+        Raises:
+            DrillError: there is none, or the machine does not answer.
+        """
+        qmp.ask(self.folder / "qmp.sock", "device_del", id="adapter")
+
+    def plug_board(self) -> None:
+        """Put the adapter in again.
+
+        Raises:
+            DrillError: the machine does not answer.
+        """
+        where = {"id": "adapter", "chardev": "board", "bus": "usb.0", "always-plugged": True}
+        qmp.ask(self.folder / "qmp.sock", "device_add", driver="usb-serial", **where)
 
     def written_bytes(self) -> int:
         """What the box has written to its first disk since power-on.
@@ -331,6 +355,9 @@ class Machine:
             argv += ["-drive", f"if=none,id=disk{number},format=raw,file={disk},cache=unsafe,discard=unmap"]
             argv += ["-device", f"nvme,drive=disk{number},serial=DISK{number},bootindex={number + 1}"]
         argv += ["-device", "qemu-xhci,id=usb"]
+        if self.board:
+            argv += ["-chardev", f"socket,id=board,path={self.board_socket},server=on,wait=off"]
+            argv += ["-device", "usb-serial,id=adapter,chardev=board,bus=usb.0,always-plugged=on"]
         if self.stick is not None:
             argv += [
                 "-drive",

@@ -10,8 +10,6 @@ import argparse
 import hashlib
 import json
 import secrets
-import signal
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
@@ -21,23 +19,20 @@ from typing import Any
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.cli.reach import asked, greeted, keys_of, listening, progress, state_dir
 from appliance.cli.status import shown
-from appliance.clock import SystemClock
+from appliance.cli.waiting import run_wait
 from appliance.config import load_config
 from appliance.daemon import ReachedElement
-from appliance.daemon.control import CONTROL_SOCKET, ControlServer, order
-from appliance.daemon.guard import supervisor_of
+from appliance.daemon.control import CONTROL_SOCKET, order
 from appliance.daemon.status import ask_status
 from appliance.errors import EnvironmentFault, OperatorError
-from appliance.health import Liveness, Notifier, Watchdog
 from appliance.identity import ElementKeyStore
-from appliance.mcu import KeySource, NoAnswerError, State, make_link_key
+from appliance.mcu import NoAnswerError, State, make_link_key
 from appliance.mcu.orders import hold, pair, update
 from appliance.mcu.upgrade import MAX_BYTES, Firmware
 from appliance.wire import mcu_words as words
 from appliance.wire.mcu_link import fingerprint
 
 NOT_LISTENING = {state.value for state in State} - {State.UP.value}
-LOOP_OVERDUE_S = 30.0
 EXAMPLES = {
     "info": """\
   vedette supervisor info
@@ -57,7 +52,7 @@ EXAMPLES = {
   vedette supervisor update new.vfw --firmware-version 1.2.0
 """,
     "restarting": "  ExecStopPost=-/usr/bin/vedette supervisor restarting\n",
-    "wait": "  vedette supervisor wait\n",
+    "wait": "  vedette supervisor wait   # ExecStart= of a unit with Type=notify and WatchdogSec=\n",
 }
 DESCRIPTIONS = {
     "info": "What the supervisor says of itself and of the box: its state, why the box was last started, how often in a"
@@ -75,7 +70,7 @@ DESCRIPTIONS = {
     "restarting": "For systemd, after the daemon's end, whatever that was: the supervisor gives the box the time of a"
     " boot to be well again.",
     "wait": "Beat for a box that waits to be set up, where no daemon runs yet: nothing is watched, so nothing can stand"
-    " still. Runs\nuntil it is ended.",
+    " still. Tells\nstates and events for the box's console, in lines that begin with VEDETTE. Runs until it is ended.",
 }
 HELP = {
     "info": "what the supervisor says",
@@ -115,6 +110,10 @@ def add(commands: Any) -> None:
         if name == "hold":
             action.add_argument("seconds", metavar="SECONDS", type=int, help="how long, from now; 0: no longer")
             action.add_argument("reason", metavar="REASON", choices=words.HOLDS, help=f"why: {', '.join(words.HOLDS)}")
+        if name == "wait":
+            action.add_argument(
+                "--pressed", metavar="FILE", type=Path, help="make this file when the button is held for three seconds"
+            )
         if name == "update":
             action.add_argument("file", metavar="FILE", type=Path, help="a .vfw file for this board")
             action.add_argument(
@@ -216,37 +215,4 @@ def run_restarting(args: argparse.Namespace) -> int:
     """Say once that the daemon comes again."""
     status = asked(load_config(args.config), (words.DRAINING, 0, 0))
     tell(f"supervisor {status.state}: {status.says}")
-    return 0
-
-
-def run_wait(args: argparse.Namespace) -> int:
-    """Beat until told to end."""
-    config, clock, stop = load_config(args.config), SystemClock(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    generation = secrets.randbits(32)
-    supervisor = supervisor_of(
-        config,
-        KeySource(keys_of(config), state_dir(config)),
-        clock,
-        # Nothing is at work yet, so nothing stands still; the last beat says that something else comes.
-        lambda: (words.DRAINING if stop.is_set() else words.RUNNING, words.ALL_ALIVE, generation),
-    )
-    notifier, liveness = Notifier.from_environment(), Liveness(clock)
-    beat = liveness.register("supervisor", within_s=LOOP_OVERDUE_S)
-    watchdog = Watchdog(notifier, liveness)
-    threading.Thread(target=watchdog.run, args=(threading.Event(),), name="watchdog", daemon=True).start()
-    # What sets the box up may need the secure element, and the port is ours.
-    control = None
-    try:
-        control = ControlServer(state_dir(config) / "run" / CONTROL_SOCKET, supervisor)
-        control.start()
-    except EnvironmentFault as error:
-        tell(f"{error}; the box is kept alive, but nobody can use the secure element")
-    notifier.ready("waiting to be set up")
-    try:
-        supervisor.run(stop, beat=beat)
-    finally:
-        if control is not None:
-            control.close()
     return 0

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from appliance.cli.held import held
 from appliance.cli.options import EXIT_CODES, add_config_option, formatter, tell
 from appliance.config import load_config
 from appliance.errors import EnvironmentFault, OperatorError
@@ -23,6 +24,8 @@ from appliance.update.fetched import Fetched, read_fetched
 from appliance.update.here import KEYS_FOLDER, image_version, memory, note_restart, this_box, update_keys
 from appliance.update.stick import bundle_on_stick
 
+HOLD_S = 600
+"""For which a supervisor's board does not judge: writing may leave too little of the box for its beats."""
 DESCRIPTION = """\
 Write a new version of the whole system into the slot that is not running, and have it started next. The bundle
 must be signed by a key of this box's image. What runs is not touched; a new version that does not get healthy in
@@ -113,9 +116,9 @@ def check(path: Path, args: argparse.Namespace) -> int:
 def write(path: Path, args: argparse.Namespace, fetched: Fetched) -> int:
     """Write a bundle, and start the box again when that is wanted."""
     order = Order(fetched.update_id, older=args.older or fetched.older, again=args.again)
-    record = install(
-        path, this_box(), order, now_ns=time.time_ns(), random=os.urandom, on_progress=teller(tell, time.monotonic)
-    )
+    box, on_progress = this_box(), teller(tell, time.monotonic)
+    with held(args.config, HOLD_S, "update"):
+        record = install(path, box, order, now_ns=time.time_ns(), random=os.urandom, on_progress=on_progress)
     show({"version": record.version, "state": record.state.value, "restart": args.restart}, args)
     if args.restart:
         note_restart(f"update to {record.version}")

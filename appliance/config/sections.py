@@ -132,6 +132,7 @@ class SupervisorSection:
         "Serial port of the supervisor's board; a box without one works; empty: never looked for",
     )
     baud: int = key(115_200, "Speed of that port", least=1200, most=4_000_000)
+    auto_pair: bool = key(False, "Give a board that has no key this box's, with nobody's help")
 
 
 @dataclass(frozen=True, slots=True)

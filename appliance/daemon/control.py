@@ -138,9 +138,14 @@ def _request(connection: socket.socket) -> tuple[dict[str, Any], bytes]:
 
 
 def order(
-    path: Path, request: dict[str, Any], file: int | None = None, on_progress: Callable[[int, int], None] | None = None
+    path: Path,
+    request: dict[str, Any],
+    file: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    within_s: float = ANSWER_TIMEOUT_S,
 ) -> dict[str, Any] | None:
-    """Have the daemon at this socket do something; None when no daemon is there.
+    """Have the daemon at this socket do something; None when no daemon is there. `within_s`: between two words of its.
 
     Raises:
         ApplianceError: what the daemon said of its failure, as the kind of error that it was.
@@ -152,7 +157,7 @@ def order(
         except OSError:
             return None
         try:
-            connection.settimeout(ANSWER_TIMEOUT_S)
+            connection.settimeout(within_s)
             socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [] if file is None else [file])
             with connection.makefile("r", encoding="utf-8") as lines:
                 for line in lines:

@@ -56,20 +56,33 @@ def open_supervisor(config: Config, keys: KeyStore, clock: Clock, health: Health
     port = config.supervisor.port
     if not port:
         return None
-    key = KeySource(keys, Path(config.sensor.state_dir))
+    key = key_source(config, keys)
     if Path(port).exists():
         # Before anything else has a line to the TPM, which may be the only one there is.
         try:
             key()
         except KeyFileError as error:
             log.error("supervisor: no key for its link: %s", error)
-    return supervisor_of(config, key, clock, health)
+    return supervisor_of(config, key, clock, health, pairs=config.supervisor.auto_pair)
+
+
+def key_source(config: Config, keys: KeyStore) -> KeySource:
+    """The link's key, made when it is wanted where the box pairs by itself."""
+    random = secrets.token_bytes if config.supervisor.auto_pair else None
+    return KeySource(keys, Path(config.sensor.state_dir), random)
 
 
 def supervisor_of(
-    config: Config, key: Callable[[], bytes | None], clock: Clock, health: Health | None = None
+    config: Config,
+    key: Callable[[], bytes | None],
+    clock: Clock,
+    health: Health | None = None,
+    *,
+    pairs: bool = False,
+    on_event: Callable[[str], None] = lambda event: log.warning("supervisor: %s", event),
+    on_press: Callable[[int], None] = lambda _: None,
 ) -> Supervisor:
-    """The loop over the configured port, not yet started."""
+    """The loop over the configured port, not yet started. For the rest see `Supervisor`."""
     section = config.supervisor
     return Supervisor(
         section.port,
@@ -78,7 +91,9 @@ def supervisor_of(
         clock,
         key=key,
         health=health,
-        on_event=lambda event: log.warning("supervisor: %s", event),
+        pairs=pairs,
+        on_event=on_event,
+        on_press=on_press,
         on_state=tell_supervisor,
     )
 

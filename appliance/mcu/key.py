@@ -42,21 +42,24 @@ def link_key(keys: KeyStore, state_dir: Path) -> bytes | None:
 
 
 class KeySource:
-    """The key, asked for once; one that is not there yet is asked for again."""
+    """The key, asked for once; one that is not there yet is asked for again, or made where `random` is given."""
 
-    def __init__(self, keys: KeyStore, state_dir: Path) -> None:
+    def __init__(self, keys: KeyStore, state_dir: Path, random: Callable[[int], bytes] | None = None) -> None:
         self._keys = keys
         self._state_dir = state_dir
+        self._random = random
         self._key: bytes | None = None
 
     def __call__(self) -> bytes | None:
-        """See `link_key`.
+        """See `link_key` and `make_link_key`.
 
         Raises:
-            KeyFileError: as `link_key`.
+            KeyFileError: as they.
         """
-        if self._key is None:
+        if self._key is None and self._random is None:
             self._key = link_key(self._keys, self._state_dir)
+        elif self._key is None and self._random is not None:
+            self._key = make_link_key(self._keys, self._state_dir, self._random)
         return self._key
 
 

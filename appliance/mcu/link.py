@@ -123,6 +123,15 @@ class Link:
         """Greet with this key from now on."""
         self._key = key
 
+    @property
+    def key(self) -> bytes | None:
+        """The pairing key, if there is one."""
+        return self._key
+
+    def greet(self, now_s: float) -> None:
+        """Greet anew, with the key first: the other side may have it by now."""
+        self._greet_anew(now_s)
+
     def opened(self, now_s: float) -> None:
         """There is a port."""
         self._happens(Happening.OPENED, now_s)

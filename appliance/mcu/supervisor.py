@@ -16,6 +16,7 @@ from appliance.identity import KeyFileError
 from appliance.mcu.errors import NoAnswerError, PortError, PortGoneError
 from appliance.mcu.link import MEANING, Link, State
 from appliance.mcu.order import NAMES, PATIENCE_S, Order
+from appliance.mcu.pairing import Pairing
 from appliance.mcu.port import Port
 from appliance.mcu.ration import Ration
 from appliance.mcu.status import SupervisorStatus, describe
@@ -35,6 +36,7 @@ DRIBBLE_S = 0.01
 TOLD_PER_MINUTE = 60
 """Events and changes of state that are told; more are acknowledged and shown as the last, because no log is endless."""
 ORDER_S = 10.0
+ENROLL = "button-enroll"
 
 Health = Callable[[], tuple[int, int, int]]
 """A beat's phase, its bits of health, and the generation of who beats."""
@@ -52,12 +54,15 @@ class Supervisor:
         *,
         key: Callable[[], bytes | None] | None = None,
         health: Health | None = None,
+        pairs: bool = False,
         on_event: Callable[[str], None] = lambda _: None,
         on_state: Callable[[SupervisorStatus], None] = lambda _: None,
+        on_press: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`name` is the port's for people. `key` gives the link's key when a port is open; None: the link has it.
 
-        Without `health` nobody beats here: orders only.
+        Without `health` nobody beats here: orders only. `pairs`: a board without a key is given this box's.
+        `on_press` gets how many seconds ago the button was held for three seconds (enroll).
         """
         self._name = name
         self._open_port = open_port
@@ -65,8 +70,10 @@ class Supervisor:
         self._clock = clock
         self._key = key
         self._health = health
+        self._pairing = Pairing() if pairs else None
         self._on_event = on_event
         self._on_state = on_state
+        self._on_press = on_press
         self._port: Port | None = None
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._pause = threading.Event()
@@ -101,6 +108,8 @@ class Supervisor:
                 self._open(now_s)
             if self._port is not None:
                 self._exchange(self._port)
+                if self._pairing is not None and (said := self._pairing.step(self._link, self._clock.monotonic_s())):
+                    self._on_event(said)
         except PortError as error:
             self._lose(error)
         self._look()
@@ -214,6 +223,8 @@ class Supervisor:
             self._reads.take(1, now_s)
         for event in self._link.receive(data, now_s):
             self._last_event = words.EVENTS[event.what]
+            if self._last_event == ENROLL:
+                self._on_press(event.age_s)
             if self._telling.take(1, now_s):
                 self._on_event(f"{self._last_event} (detail {event.detail}, {event.age_s} s ago)")
 

@@ -118,6 +118,28 @@ def test_a_box_that_waits_for_its_setup_beats_too(box: Box) -> None:
     box.board.until("BOOT", WAIT_S)
 
 
+@pytest.mark.timeout(300)
+def test_a_box_that_pairs_itself_beats_before_it_is_set_up_and_hands_the_port_to_its_sensor(tmp_path: Path) -> None:
+    board = VirtualBoard(is_paired=False)
+    with guarded(tmp_path, board, pairs_itself=True) as box:
+        argv = [sys.executable, "-m", "appliance", "supervisor", "wait", "--config", str(box.loop.config)]
+        with Notified(box.loop, patience_s=3, argv=[*argv, "--pressed", str(tmp_path / "pressed")]) as systemd:
+            board.until("UP", WAIT_S)
+            board.board.is_down = True
+            box.line.say(board.pass_s(4))
+            board.board.is_down = False
+            # The press is told in a turn that the next beat brings about.
+            while not (tmp_path / "pressed").exists():
+                systemd.until("WATCHDOG=1")
+        board.until("BOOT", WAIT_S)
+        said = (box.loop.folder / "notified.log").read_text(encoding="utf-8")
+        assert "VEDETTE supervisor: paired with this box by itself" in said
+        box.loop.sensor.start()
+        board.until("UP", WAIT_S)
+        assert box.reported("state", "up")["last_reset"] == "asked"
+        assert board.power == [True]
+
+
 @pytest.mark.tpm
 @pytest.mark.tpm_tls
 @pytest.mark.timeout(300)

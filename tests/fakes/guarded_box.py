@@ -58,13 +58,13 @@ class Box:
 
 
 @contextmanager
-def guarded(folder: Path, board: GuardBoard, tpm: Swtpm | None = None) -> Iterator[Box]:
+def guarded(folder: Path, board: GuardBoard, tpm: Swtpm | None = None, *, pairs_itself: bool = False) -> Iterator[Box]:
     """An enrolled pair that has captured nothing yet, and the board at its port, not paired."""
     with SerialLine(board, folder / "supervisor.port") as line:
         loop = Loop(
             folder,
             capture=f'files = {json.dumps([str(path) for path in PCAPS])}\nwhen_done = "stay"',
-            settings=f'[supervisor]\nport = "{line.path}"\n',
+            settings=f'[supervisor]\nport = "{line.path}"\nauto_pair = {json.dumps(pairs_itself)}\n',
             tpm=tpm,
         )
         loop.prepare()

@@ -99,8 +99,10 @@ def test_what_the_preset_enables_is_there_and_nothing_else_is_enabled() -> None:
     ours = {line.split()[1] for line in lines if line.startswith("enable vedette")}
     there = {path.name for path in (LIB / "systemd/system").glob("vedette*.service")}
     there |= {path.name for path in (LIB / "systemd/system").glob("vedette*.path")}
-    # Begun by the stick's command line, by a path, by a stick that is put in; a template by what names its instance.
+    # Begun by the stick's command line, by a path, by a stick or a board that is put in; a template by what names its
+    # instance.
     begun = {"vedette-install.service", "vedette-update.service", "vedette-update-stick.service"}
+    begun.add("vedette-supervisor.service")
     assert ours == {name for name in there if "@." not in name} - begun
 
 
