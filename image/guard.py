@@ -261,7 +261,7 @@ def pulled(bench: Bench, box: Box, board: Board) -> None:
     machine.plug_board()
     board.is_dark = False
     box.told("that it is there again", "supervisor", "ok up")
-    until(bench, machine, "a steady minute after it", board, lambda: board.is_steady)
+    until(bench, machine, "the board is up again", board, lambda: board.state == "UP")
     if (restarts_of := show(box, "NRestarts")) != "0":
         raise DrillError(f"the sensor was started again {restarts_of} times")
 
