@@ -17,7 +17,7 @@ from image.verity import SlotFiles
 LOADERS = {"amd64": ("systemd-bootx64.efi", "BOOTX64.EFI"), "arm64": ("systemd-bootaa64.efi", "BOOTAA64.EFI")}
 
 # No menu, no editor, no entry that is not a kernel file of ours.
-LOADER_CONF = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\n"
+LOADER_CONF = "timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\n"
 
 
 def recovery_entry() -> str:

@@ -59,7 +59,8 @@ UDEV_RULES = """
 
 # What a root may lie on, what it is made of, and the watchdogs, which are armed from here on.
 _MODULES = """
-virtio_pci virtio_blk virtio_scsi nvme ahci sd_mod usb-storage uas xhci-pci ehci-pci sdhci-pci mmc_block
+virtio_pci virtio_blk virtio_scsi nvme vmd ahci ata_piix sd_mod usb-storage uas xhci-pci ehci-pci sdhci-pci sdhci-acpi
+mmc_block lpc_ich i2c-i801
 erofs dm-verity dm-mod loop crc32c sha256 autofs4 efivarfs lz4 zstd tpm_crb tpm_tis i6300esb iTCO_wdt sp5100_tco
 """.split()
 _LOADED = ("i6300esb", "erofs", "dm-verity")

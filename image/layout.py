@@ -106,6 +106,10 @@ def _words() -> str:
         # Emulated machines and tired disks take longer than the 90 s that are usual.
         "systemd.default_device_timeout_sec=120",
         "systemd.swap=no",
+        # Nobody is there to answer e2fsck.
+        "fsck.repair=yes",
+        # A partition table that the power has torn: the kernel looks at the one at the disk's end.
+        "gpt",
         # Anyone at the box could otherwise hand its first process a unit or a password.
         "systemd.import_credentials=no",
     ]

@@ -30,7 +30,9 @@ _GLOBAL, _SECURITY = "8be4df61-93ca-11d2-aa0d-00e098032b8c", "d719b2cb-3d3a-4596
 VARIABLE_GUIDS = {"PK": _GLOBAL, "KEK": _GLOBAL, "db": _SECURITY}
 
 # Firmware in setup mode gets our keys before anything else is started; other firmware is left alone.
-LOADER_CONF = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\ndefault install_*\nsecure-boot-enroll force\n"
+LOADER_CONF = (
+    "timeout menu-disabled\neditor no\nauto-entries no\nauto-firmware no\ndefault install_*\nsecure-boot-enroll force\n"
+)
 
 # Named in overlay/usr/lib/vedette/install, too; a test compares them.
 LIVE_ENTRY = "live.conf"

@@ -92,6 +92,7 @@ def tell_stick(stick: StickFile, as_json: bool) -> int:
         "address": network.address or "dhcp",
         "gateway": network.gateway,
         "dns": list(network.dns),
+        "ntp": list(network.ntp),
         "interface_mac": network.interface_mac,
         "interfaces": list(setup.interfaces),
         "used": setup.used is not None,

@@ -33,8 +33,11 @@ def render(network: Network) -> str:
         lines.append(f"Address={network.address}")
         lines += [f"Gateway={network.gateway}"] if network.gateway else []
     lines += [f"DNS={server}" for server in network.dns]
-    if network.dns and not network.address:
-        lines += ["", "[DHCPv4]", "UseDNS=no", "", "[DHCPv6]", "UseDNS=no"]
+    lines += [f"NTP={server}" for server in network.ntp]
+    if not network.address:
+        # Whose time a box believes is the provider's to say, not the customer's network's.
+        told = ["UseNTP=no", *(["UseDNS=no"] if network.dns else [])]
+        lines += ["", "[DHCPv4]", *told, "", "[DHCPv6]", *told]
     return "\n".join(lines) + "\n"
 
 

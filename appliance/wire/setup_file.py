@@ -3,7 +3,7 @@
     install = "ask"                      what the stick does: unattended | ask | live
     [collector]  urls, ca_pin, token, proxy
     [site]       tenant, site            words for people; whose the sensor is, the token decides at the collector
-    [network]    address, gateway, dns, interface_mac     absent: DHCP
+    [network]    address, gateway, dns, ntp, interface_mac     absent: DHCP, and no NTP
     [capture]    interfaces              absent: the box finds them
     [used]       sensor, at              written by the box that has enrolled with it; the token's secret is dots then
 
@@ -188,7 +188,10 @@ def _network(text: str, values: Mapping[tuple[str, str], object]) -> Network:
     def one(key: str) -> str:
         return str(values.get(("network", key), ""))
 
-    network = Network(one("address"), one("gateway"), _texts(values.get(("network", "dns"), ())), one("interface_mac"))
+    def some(key: str) -> tuple[str, ...]:
+        return _texts(values.get(("network", key), ()))
+
+    network = Network(one("address"), one("gateway"), some("dns"), one("interface_mac"), some("ntp"))
     try:
         check_network(network)
     except Wrong as wrong:

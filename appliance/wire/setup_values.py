@@ -38,12 +38,16 @@ class Wrong(Exception):  # noqa: N818 - a value, not a fault; it never leaves th
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The management network; all empty: DHCP on the interface that the box chooses. `address` has its prefix."""
+    """The management network; all empty: DHCP on the interface that the box chooses. `address` has its prefix.
+
+    `ntp`: servers of time that the box may ask beside the collector's signed time; empty: none.
+    """
 
     address: str = ""
     gateway: str = ""
     dns: tuple[str, ...] = ()
     interface_mac: str = ""
+    ntp: tuple[str, ...] = ()
 
 
 def _shown(value: object) -> str:
@@ -216,6 +220,7 @@ CHECKS: dict[tuple[str, str], Callable[[object], object]] = {
     ("network", "address"): _or_empty(address),
     ("network", "gateway"): _or_empty(ip),
     ("network", "dns"): _list_of(ip, '["192.0.2.53"]'),
+    ("network", "ntp"): _list_of(ip, '["192.0.2.123"]'),
     ("network", "interface_mac"): _or_empty(mac),
     ("capture", "interfaces"): _list_of(interface, '["enp2s0"]'),
     ("used", "sensor"): sensor,

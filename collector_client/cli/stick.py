@@ -16,7 +16,7 @@ from collector_client.config import Config
 from collector_client.errors import OperatorError
 from collector_client.stick import check_names, check_stick, checked_text, collector_urls, write_stick
 
-_STICK_ONLY = ("url", "address", "gateway", "dns", "interface_mac", "proxy", "capture", "install")
+_STICK_ONLY = ("url", "address", "gateway", "dns", "ntp", "interface_mac", "proxy", "capture", "install")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--address", metavar="ADDRESS/PREFIX", help="management address of the box (default: DHCP)")
     group.add_argument("--gateway", metavar="ADDRESS", help="its way out")
     group.add_argument("--dns", metavar="ADDRESS", action="append", help="name server; may be repeated")
+    group.add_argument(
+        "--ntp",
+        metavar="ADDRESS",
+        action="append",
+        help="NTP server that the box may ask beside the collector's signed time; may be repeated (default: none)",
+    )
     group.add_argument("--interface-mac", metavar="MAC", help="the management port, as on the label of the box")
     group.add_argument("--proxy", metavar="URL", help="http://[USER:PASSWORD@]HOST[:PORT], when there is one")
     group.add_argument(
@@ -90,7 +96,13 @@ def _setup(args: argparse.Namespace, config: Config, pin: str, token: Enrollment
         proxy=args.proxy or "",
         tenant=args.tenant,
         site=args.site,
-        network=Network(args.address or "", args.gateway or "", tuple(args.dns or ()), args.interface_mac or ""),
+        network=Network(
+            args.address or "",
+            args.gateway or "",
+            tuple(args.dns or ()),
+            args.interface_mac or "",
+            tuple(args.ntp or ()),
+        ),
         interfaces=tuple(args.capture or ()),
         install=args.install or "ask",
     )

@@ -34,21 +34,20 @@ def disks(*listed: dict) -> list:
     ids=["no disk", "a blank one", "somebody's", "a sensor's"],
 )
 def test_a_live_sensor_needs_no_disk_and_minds_no_other(others: tuple[dict, ...]) -> None:
-    install.may_live(disks(LIVE_STICK, *others), STICK, tpm=True)
+    install.may_live(disks(LIVE_STICK, *others), STICK)
 
 
 @pytest.mark.parametrize(
-    ("listed", "tpm", "named"),
+    ("listed", "named"),
     [
-        ([LIVE_STICK], False, "no TPM"),
-        ([disk("/dev/sda", tran="usb", size=2 * 10**9, parts=[part("ESP", STICK)])], True, "3 GB or more"),
-        ([disk("/dev/nvme0n1")], True, "not found"),
+        ([disk("/dev/sda", tran="usb", size=2 * 10**9, parts=[part("ESP", STICK)])], "3 GB or more"),
+        ([disk("/dev/nvme0n1")], "not found"),
     ],
-    ids=["no TPM", "small stick", "no stick"],
+    ids=["small stick", "no stick"],
 )
-def test_a_live_sensor_is_refused_where_it_could_not_keep_its_data(listed: list[dict], tpm: bool, named: str) -> None:
+def test_a_live_sensor_is_refused_where_it_could_not_keep_its_data(listed: list[dict], named: str) -> None:
     with pytest.raises(install.RefusalError, match=named):
-        install.may_live(disks(*listed), STICK, tpm=tpm)
+        install.may_live(disks(*listed), STICK)
 
 
 def test_live_asks_the_boot_loader_for_one_start_and_writes_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:

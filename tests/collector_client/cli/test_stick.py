@@ -59,6 +59,7 @@ def read(stick: Path) -> Setup:
 
 def test_the_file_holds_what_was_asked_for_and_the_screen_not_the_secret(run: Run, home: Path, stick: Path) -> None:
     network = ("--address", "192.0.2.5/24", "--gateway", "192.0.2.1", "--dns", "192.0.2.53", "--dns", "2001:db8::53")
+    network = (*network, "--ntp", "192.0.2.123")
     rest = ("--interface-mac", "52-54-00-AA-BB-0C", "--proxy", "http://u:p%40@proxy:3128", "--capture", "enp2s0")
     code, out, err = run("token", "new", home, *PLACE, "--stick", stick, *network, *rest, "--install", "unattended")
     assert code == 0
@@ -69,7 +70,7 @@ def test_the_file_holds_what_was_asked_for_and_the_screen_not_the_secret(run: Ru
     assert setup.urls == ("https://collector.example.net:8443", "https://192.0.2.9:8443")
     assert (setup.tenant, setup.site, setup.install) == ("acme", "north", "unattended")
     dns = ("192.0.2.53", "2001:db8::53")
-    assert setup.network == Network("192.0.2.5/24", "192.0.2.1", dns, "52:54:00:aa:bb:0c")
+    assert setup.network == Network("192.0.2.5/24", "192.0.2.1", dns, "52:54:00:aa:bb:0c", ("192.0.2.123",))
     assert (setup.proxy, setup.interfaces) == ("http://u:p%40@proxy:3128", ("enp2s0",))
     assert [row["token_id"] for row in tokens(run, home)] == [setup.token_id]
     data = (stick / SETUP_NAME).read_bytes()
