@@ -34,10 +34,9 @@ def render(network: Network) -> str:
         lines += [f"Gateway={network.gateway}"] if network.gateway else []
     lines += [f"DNS={server}" for server in network.dns]
     lines += [f"NTP={server}" for server in network.ntp]
-    if not network.address:
-        # Whose time a box believes is the provider's to say, not the customer's network's.
-        told = ["UseNTP=no", *(["UseDNS=no"] if network.dns else [])]
-        lines += ["", "[DHCPv4]", *told, "", "[DHCPv6]", *told]
+    ours = [*(["UseDNS=no"] if network.dns else []), *(["UseNTP=no"] if network.ntp else [])]
+    if ours and not network.address:
+        lines += ["", "[DHCPv4]", *ours, "", "[DHCPv6]", *ours]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
     install = "ask"                      what the stick does: unattended | ask | live
     [collector]  urls, ca_pin, token, proxy
     [site]       tenant, site            words for people; whose the sensor is, the token decides at the collector
-    [network]    address, gateway, dns, ntp, interface_mac     absent: DHCP, and no NTP
+    [network]    address, gateway, dns, ntp, interface_mac     absent: DHCP
     [capture]    interfaces              absent: the box finds them
     [used]       sensor, at              written by the box that has enrolled with it; the token's secret is dots then
 

@@ -49,7 +49,7 @@ def render_setup(setup: Setup, *, until: str = "") -> str:
             _line("address", network.address, "192.0.2.5/24"),
             _line("gateway", network.gateway, "192.0.2.1"),
             _line("dns", network.dns, ("192.0.2.53",)),
-            "# Servers that may set the clock beside the collector's signed time. Without: none is asked.",
+            "# NTP servers that keep the clock right. Without: those that DHCP offers; a public one is never asked.",
             _line("ntp", network.ntp, ("192.0.2.123",)),
             _line("interface_mac", network.interface_mac, "52:54:00:12:34:56"),
             "",

@@ -40,7 +40,7 @@ class Wrong(Exception):  # noqa: N818 - a value, not a fault; it never leaves th
 class Network:
     """The management network; all empty: DHCP on the interface that the box chooses. `address` has its prefix.
 
-    `ntp`: servers of time that the box may ask beside the collector's signed time; empty: none.
+    `ntp`: servers that keep the clock right; empty: those that DHCP offers, if any.
     """
 
     address: str = ""

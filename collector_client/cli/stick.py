@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--ntp",
         metavar="ADDRESS",
         action="append",
-        help="NTP server that the box may ask beside the collector's signed time; may be repeated (default: none)",
+        help="NTP server that keeps its clock right; may be repeated (default: those that DHCP offers)",
     )
     group.add_argument("--interface-mac", metavar="MAC", help="the management port, as on the label of the box")
     group.add_argument("--proxy", metavar="URL", help="http://[USER:PASSWORD@]HOST[:PORT], when there is one")

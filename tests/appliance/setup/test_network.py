@@ -11,18 +11,17 @@ from appliance.setup.network import NETWORK_NAME, put, render
 from appliance.wire.setup_values import Network
 
 MAC = "52:54:00:12:34:56"
-NO_NTP = "[DHCPv4]\nUseNTP=no\n\n[DHCPv6]\nUseNTP=no\n"
 CASES = [
     (Network(), ""),
-    (Network(interface_mac=MAC), f"[Match]\nMACAddress={MAC}\n\n[Network]\nDHCP=yes\n\n{NO_NTP}"),
+    (Network(interface_mac=MAC), f"[Match]\nMACAddress={MAC}\n\n[Network]\nDHCP=yes\n"),
     (
         Network(ntp=("192.0.2.123", "2001:db8::123")),
-        f"[Match]\nType=ether\n\n[Network]\nDHCP=yes\nNTP=192.0.2.123\nNTP=2001:db8::123\n\n{NO_NTP}",
+        "[Match]\nType=ether\n\n[Network]\nDHCP=yes\nNTP=192.0.2.123\nNTP=2001:db8::123\n\n"
+        "[DHCPv4]\nUseNTP=no\n\n[DHCPv6]\nUseNTP=no\n",
     ),
     (
         Network(dns=("192.0.2.53",)),
-        "[Match]\nType=ether\n\n[Network]\nDHCP=yes\nDNS=192.0.2.53\n\n"
-        "[DHCPv4]\nUseNTP=no\nUseDNS=no\n\n[DHCPv6]\nUseNTP=no\nUseDNS=no\n",
+        "[Match]\nType=ether\n\n[Network]\nDHCP=yes\nDNS=192.0.2.53\n\n[DHCPv4]\nUseDNS=no\n\n[DHCPv6]\nUseDNS=no\n",
     ),
     (
         Network("192.0.2.5/24", "192.0.2.1", ("192.0.2.53", "2001:db8::53"), MAC),
