@@ -1,8 +1,9 @@
 """What a disk would start, looked at while no machine writes to it: firmware's, boot loader's and kernel's checks.
 
 Rules of this file: it answers for one moment of one disk and changes nothing. The boot loader's choice is that of
-systemd-boot (boot counting: entries with tries left first, then the newest); Secure Boot's, dm-verity's and the
-partition table's checks are done by other programs than the box's own: sbverify, veritysetup, sfdisk.
+systemd-boot (boot counting: the newest with tries left; when there is none, the recovery system); Secure Boot's,
+dm-verity's and the partition table's checks are done by other programs than the box's own: sbverify, veritysetup,
+sfdisk.
 """
 
 from __future__ import annotations
@@ -85,10 +86,13 @@ def chosen(names: Sequence[str]) -> tuple[str, str]:
     """The version that systemd-boot starts, and the kernel file's path, of those on the ESP.
 
     Raises:
-        DrillError: there is none.
+        DrillError: there is none, or none has tries left: the boot loader starts the recovery system then.
     """
     entries = [(match, name) for name in names if (match := _ENTRY.fullmatch(name.rpartition("/")[2]))]
     if not entries:
         raise DrillError(f"the boot loader finds nothing in {list(names)}")
-    found, name = max(entries, key=lambda entry: (entry[0]["left"] != "0", version_key(entry[0]["version"])))
+    tries = [entry for entry in entries if entry[0]["left"] is None or int(entry[0]["left"]) > 0]
+    if not tries:
+        raise DrillError(f"no tries are left in {list(names)}: the boot loader starts the recovery system")
+    found, name = max(tries, key=lambda entry: version_key(entry[0]["version"]))
     return found["version"], name

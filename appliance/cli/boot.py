@@ -9,7 +9,7 @@ import argparse
 import time
 from typing import Any
 
-from appliance.cli.options import EXIT_CODES, formatter
+from appliance.cli.options import EXIT_CODES, formatter, tell
 from appliance.update import State, begin_boot, boot_is_bad, boot_is_good, end_boot
 from appliance.update.here import note_fall_back, seen, this_box
 
@@ -41,9 +41,10 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """One of the four."""
     box = this_box()
-    now = seen(box, time.time_ns())
+    # While the box goes down, nothing mounts the ESP any more; a verdict is due also when it cannot be read.
+    now = seen(box, time.time_ns(), esp=args.action in ("begin", "good"))
     if args.action == "bad":
-        print("restart" if boot_is_bad(box, now, args.words) else "stay")
+        print("restart" if boot_is_bad(box, now, args.words, on_fault=lambda fault: tell(str(fault))) else "stay")
         return 0
     if args.action == "begin":
         record = begin_boot(box, now)

@@ -2,11 +2,12 @@
 
     vedette_0.1.0.efi        not counted: the first start of an installed box
     vedette_0.1.0+3-0.efi    three tries left, none done
+    vedette_0.1.0+0-900.efi  none left; the recovery system has had it started again and again, and each is counted
 
-Rules of this file: pure. The boot loader takes one off before each start and prefers an entry that has some left, the
-newest of those. A good boot puts the number back and keeps it counted: the count outlives the blessing, so that a
-system that breaks later falls back too. Innocent ends of a boot (an orderly restart, a power cut) give their try
-back, but only so often in a row: a hang looks like a power cut.
+Rules of this file: pure. The boot loader takes one off before each start of the newest entry that has some left; when
+none has, it starts the recovery system. A good boot puts the number back and keeps it counted: the count outlives the
+blessing, so that a system that breaks later falls back too. Innocent ends of a boot (an orderly restart, a power cut)
+give their try back, but only so often in a row: a hang looks like a power cut.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from appliance.wire.bundle import is_version
 TRIES = 3
 MAX_EXCUSED = 3
 
-_NAME = re.compile(r"vedette_(?P<version>[0-9][0-9.\-]*)(?:\+(?P<left>[0-9]{1,4})(?:-(?P<done>[0-9]{1,4}))?)?\.efi")
+_NAME = re.compile(r"vedette_(?P<version>[0-9][0-9.\-]*)(?:\+(?P<left>[0-9]{1,9})(?:-(?P<done>[0-9]{1,9}))?)?\.efi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Entry:
 
     @property
     def exhausted(self) -> bool:
-        """The boot loader takes it only when there is nothing else."""
+        """The boot loader prefers even the recovery system."""
         return self.left == 0
 
     def armed(self) -> Entry:

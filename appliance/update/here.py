@@ -117,8 +117,8 @@ def boot_disk(root: Path = Path("/")) -> Path:
     return _below(root, Path("/dev")) / parent.name
 
 
-def seen(box: Box, now_ns: int, root: Path = Path("/")) -> Seen:
-    """What can be seen at this start.
+def seen(box: Box, now_ns: int, root: Path = Path("/"), *, esp: bool = True) -> Seen:
+    """What can be seen at this start; without `esp` the ESP is not looked at.
 
     Raises:
         DiskFault: the ESP cannot be read.
@@ -128,7 +128,7 @@ def seen(box: Box, now_ns: int, root: Path = Path("/")) -> Seen:
         now_ns=now_ns,
         boot_id=_text(_below(root, Path("/proc/sys/kernel/random/boot_id"))).strip(),
         version=box.standing.version,
-        entries=box.esp.entries(),
+        entries=box.esp.entries() if esp else (),
         ended=plain(kind, 16),
         ended_words=plain(words, 160),
     )

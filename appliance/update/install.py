@@ -6,9 +6,10 @@
     4  hash tree and root are written
     5  the partitions get the names that the new root hash finds
     6  the kernel file is written beside its place, and renamed      from here on the new version starts
+    7  if it is older: the running one's tries are taken away        only from here on, then
 
 Rules of this file: the running slot is not in it. Until the last rename the box starts what it has started before;
-from then on the new version is whole. Every step may be done again.
+from 6 on the new version is whole. Every step may be done again.
 """
 
 from __future__ import annotations
@@ -168,10 +169,10 @@ def _write(
     disk.write_table(table.renamed(filled(slots, manifest)))
     entry = Entry(manifest.version).armed()
     box.esp.put(entry, counter.through(bundle.pieces(uki)), uki.sha256)
-    if highest(manifest.version, box.standing.version) != manifest.version:
-        # The boot loader prefers the newest with tries left; the running one is taken again when the older fails.
-        box.esp.rename(running, running.spent())
     box.esp.finish(entry)
+    if highest(manifest.version, box.standing.version) != manifest.version:
+        # The boot loader prefers the newest with tries left. `judge.bad` gives the running one's back.
+        box.esp.rename(running, running.spent())
 
 
 def _make_way(box: Box) -> Entry:

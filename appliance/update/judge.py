@@ -3,7 +3,7 @@
     begin   early in each start: why did the last one end, was the update's version passed over
     good    the health check is content: all tries again, the floor rises
     bad     it is not: start again while that can lead somewhere, else stay
-    end     an orderly end: a boot that nobody has judged gives its try back
+    end     an orderly end: a boot that nobody has judged gives its try back; what could not is done at the next begin
 
 Rules of this file: pure. A fall back always has a reason: what was said last, or what can be known when nothing was.
 """
@@ -18,10 +18,13 @@ from appliance.update.entries import MAX_EXCUSED, Entry
 from appliance.update.record import Boot, Record
 from appliance.update.states import Event, State, after
 from appliance.update.trust import highest
+from appliance.wire.bundle import version_key
 from appliance.wire.fields import plain
 
 GOOD, BAD = "good", "bad"
 IN_ORDER = "in order"
+PLANNED = "planned"
+"""The word of an orderly end in `Seen.ended`: it is there also when nobody could note `IN_ORDER`."""
 
 _FAULTS = ("watchdog", "panic")
 """Ends that speak against what ran; a power cut does not."""
@@ -61,10 +64,10 @@ def begin(record: Record, seen: Seen) -> Judgement:
     if not expected or seen.version == expected:
         state = after(record.state, Event.STARTED)
         trials = record.trials + 1 if state is State.TRIAL else 0
-        if record.state in _UNDER_WAY and not _innocent(last, why, seen):
+        if record.state in _UNDER_WAY and not _innocent(last, seen):
             record = replace(record, reason=why or record.reason)
         record = replace(record, state=state, trials=trials)
-        if last.version == seen.version and _innocent(last, why, seen):
+        if last.version == seen.version and _innocent(last, seen):
             record, renames = _excuse(record, seen)
     else:
         record = _passed_over(record, expected, why, seen)
@@ -89,20 +92,38 @@ def good(record: Record, seen: Seen, floor: str) -> Judgement:
 
 
 def bad(record: Record, seen: Seen, words: str) -> tuple[Judgement, bool]:
-    """The boot is bad, and whether the box is to start again: only while the boot loader has something to try."""
+    """The boot is bad, and whether the box is to start again: only while that can lead to another version or try.
+
+    A downgrade leaves the newer version without tries: it gets them back when the older one has used its own up.
+    """
     record = replace(record, boot=replace(record.boot, verdict=BAD, words=plain(words)))
+    on_trial = record.state in _UNDER_WAY and record.version == seen.version
+    if not seen.entries:
+        # The ESP cannot be read. An update is always counted: the boot loader, which can, leaves it.
+        return Judgement(record), on_trial
     ours = _entry(seen, seen.version)
     if ours is None or ours.left is None:
         # Not counted: the first starts of an installed box, with nothing to fall back to.
         return Judgement(record), False
     others = [entry for entry in seen.entries if entry.version != seen.version]
-    return Judgement(record), ours.left > 0 or any(not entry.exhausted for entry in others)
+    if ours.left > 0 or any(not entry.exhausted for entry in others):
+        return Judgement(record), True
+    # Once for each update: what is started then is not the version on trial.
+    if others and on_trial:
+        newest = max(others, key=lambda entry: version_key(entry.version))
+        return Judgement(record, ((newest, newest.armed()),)), True
+    return Judgement(record), False
+
+
+def gives_back(record: Record, seen: Seen) -> bool:
+    """Whether an end now gives a try back: only then must the ESP be looked at."""
+    return record.boot.boot_id == seen.boot_id and not record.boot.verdict
 
 
 def end(record: Record, seen: Seen) -> Judgement:
     """The box is about to be off, in order."""
     renames: tuple[tuple[Entry, Entry], ...] = ()
-    if record.boot.boot_id == seen.boot_id and not record.boot.verdict:
+    if gives_back(record, seen):
         record, renames = _excuse(record, seen)
     return Judgement(replace(record, boot=replace(record.boot, end=IN_ORDER)), renames)
 
@@ -117,15 +138,18 @@ def why_ended(last: Boot, seen: Seen) -> str:
         return f"{seen.ended}: {seen.ended_words or 'no words were left'}"
     if last.words:
         return last.words
-    if last.end:
+    if last.end or seen.ended == PLANNED:
         return ""
     return "it ended without a word: the power went, or it was reset"
 
 
-def _innocent(last: Boot, why: str, seen: Seen) -> bool:
-    """Whether the last boot ended before it was judged, without anything that speaks against its version."""
+def _innocent(last: Boot, seen: Seen) -> bool:
+    """Whether the last boot ended before it was judged, without anything that speaks against its version.
+
+    One whose end could be noted has its try back already.
+    """
     unjudged = bool(last.boot_id) and not last.verdict and not last.end and not last.words
-    return unjudged and bool(why) and seen.ended not in _FAULTS
+    return unjudged and seen.ended not in _FAULTS
 
 
 def _excuse(record: Record, seen: Seen) -> tuple[Record, tuple[tuple[Entry, Entry], ...]]:

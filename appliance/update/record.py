@@ -93,7 +93,7 @@ def _read(fields: Fields) -> Record:
         good_version=_version(fields, "good_version"),
         floor=_version(fields, "floor"),
         excused=fields.integer("excused", high=1000),
-        trials=fields.integer("trials", high=10_000),
+        trials=fields.integer("trials", high=10**9),
         boot=Boot(**{name: boot.text(name) for name in ("boot_id", "version", "verdict", "words", "end")}),
         outcomes=tuple(_outcome(item) for item in fields.objects("outcomes", MAX_OUTCOMES)),
         next_outcome=fields.integer("next_outcome", low=1),

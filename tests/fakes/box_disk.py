@@ -21,7 +21,7 @@ from appliance.update.install import Box, Order, install
 from appliance.update.memory import Memory
 from appliance.update.record import Record
 from appliance.update.trust import Standing, UpdateKeys
-from appliance.wire.bundle import PART_NAMES, Manifest, Part, write_head
+from appliance.wire.bundle import PART_NAMES, Manifest, Part, version_key, write_head
 
 SECTOR = 512
 DISK_SECTORS = 4096
@@ -36,6 +36,8 @@ PARTITIONS = (
     (VERITY_TYPE, 672, 32),
     (ROOT_TYPE, 704, 512),
 )
+
+RECOVERY = "recovery"
 
 
 class PowerCut(BaseException):
@@ -141,20 +143,33 @@ class BoxDisk:
         """What the boot loader still gives a version."""
         return next(entry.left for entry in self.box().esp.entries() if entry.version == version)
 
-    def boot_loader(self) -> Entry:
-        """What the boot loader starts, with one try taken from it."""
-        entries = sorted(self.box().esp.entries(), key=lambda e: (not e.exhausted, [int(e.version)]), reverse=True)
-        chosen = entries[0]
-        if chosen.left:
-            started = Entry(chosen.version, chosen.left - 1, chosen.done + 1)
-            Esp(self.folder / "esp").rename(chosen, started)
-            return started
-        return chosen
+    def boot_loader(self) -> Entry | None:
+        """What the boot loader starts, with one try taken from it; none when it starts the recovery system.
+
+        That one's entry is not counted and last by its sort key: after all with tries left, before all without.
+        """
+        left = [entry for entry in self.box().esp.entries() if not entry.exhausted]
+        return self._counted(max(left, key=lambda entry: version_key(entry.version))) if left else None
+
+    def recovery_system(self) -> Entry:
+        """What the recovery system has started after five minutes: the newest, whatever its count."""
+        return self._counted(max(self.box().esp.entries(), key=lambda entry: version_key(entry.version)))
+
+    def _counted(self, entry: Entry) -> Entry:
+        if entry.left is None:
+            return entry
+        started = Entry(entry.version, max(0, entry.left - 1), entry.done + 1)
+        Esp(self.folder / "esp").rename(entry, started)
+        return started
 
     def start(self) -> str:
-        """Firmware, boot loader, root: the version that runs then; what it starts must be whole."""
+        """Firmware, boot loader, root: the version that runs then, or `RECOVERY`; what it starts must be whole."""
         self.writes_left = None
         entry = self.boot_loader()
+        return RECOVERY if entry is None else self.run(entry)
+
+    def run(self, entry: Entry) -> str:
+        """A kernel file is started; what it needs must be whole."""
         kernel = (self.folder / "esp" / FOLDER / entry.name).read_bytes()
         assert kernel == content(entry.version, "uki"), f"{entry.name}: another kernel file"
         with Disk(self.path) as disk:

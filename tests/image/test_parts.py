@@ -132,7 +132,7 @@ def test_a_key_in_a_token_is_taken_by_its_uri_and_a_missing_one_is_named(tmp_pat
         (["vedette_0.1.0+3-0.efi", "vedette_0.1.1+3-0.efi"], "0.1.1"),
         (["vedette_0.1.0+3-0.efi", "vedette_0.1.1+0-3.efi"], "0.1.0"),
         (["vedette_0.1.9+1-2.efi", "vedette_0.1.10+2-1.efi", "vedette_0.1.11+3-0.efi.new"], "0.1.10"),
-        (["vedette_0.1.0+0-3.efi", "vedette_0.1.1+0-3.efi", "other.efi"], "0.1.1"),
+        (["vedette_0.1.0.efi", "vedette_0.1.1+0-10000.efi", "other.efi"], "0.1.0"),
     ],
 )
 def test_a_disk_that_stands_still_starts_what_the_boot_loader_would_choose(names: list[str], version: str) -> None:
@@ -142,6 +142,11 @@ def test_a_disk_that_stands_still_starts_what_the_boot_loader_would_choose(names
 def test_an_esp_without_a_kernel_file_of_ours_starts_nothing() -> None:
     with pytest.raises(DrillError):
         chosen(["other.efi", "vedette_0.1.0.efi.new"])
+
+
+def test_an_esp_without_any_tries_left_starts_the_recovery_system_and_no_version() -> None:
+    with pytest.raises(DrillError, match="recovery system"):
+        chosen(["vedette_0.1.0+0-3.efi", "vedette_0.1.1+0-0.efi"])
 
 
 def test_a_first_boots_first_write_is_seen_behind_the_image(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.update import State
+from appliance.update import Order, State
 from appliance.update.boot import begin_boot, boot_is_good
 from appliance.update.disk import Disk
 from appliance.update.gpt import Naming
@@ -51,11 +51,15 @@ def test_the_next_update_goes_to_the_other_slot(tmp_path: Path, maker: Maker) ->
     assert {e.version for e in box.box().esp.entries()} == {"3", "4"}
 
 
-@pytest.mark.parametrize("before", [(), ("2",)], ids=["the spare slot is empty", "it has the version before"])
+@pytest.mark.parametrize(
+    ("before", "version"),
+    [((), "3"), (("2",), "3"), (("4",), "3")],
+    ids=["the spare slot is empty", "it has the version before", "a downgrade"],
+)
 def test_a_power_cut_before_any_write_leaves_a_box_that_starts_and_can_be_updated(
-    tmp_path: Path, maker: Maker, before: tuple[str, ...]
+    tmp_path: Path, maker: Maker, before: tuple[str, ...], version: str
 ) -> None:
-    bundle = maker.bundle(tmp_path / "b", "3")
+    bundle, order = maker.bundle(tmp_path / "b", version), Order(older=True)
 
     def at_home(name: str) -> BoxDisk:
         box = BoxDisk(tmp_path / name, maker)
@@ -69,18 +73,18 @@ def test_a_power_cut_before_any_write_leaves_a_box_that_starts_and_can_be_update
 
     whole = at_home("whole")
     old = whole.running
-    whole.install(bundle)
+    whole.install(bundle, order)
     assert whole.writes > 10
     for cut in range(whole.writes):
         box = at_home(f"box{cut}")
         box.writes_left = cut
         with pytest.raises(PowerCut):
-            box.install(bundle)
+            box.install(bundle, order)
         assert box.start() == old, f"cut before write {cut}"
         assert come_up(box, "b") is State.IDLE
         assert box.tries(old) == 3
-        box.install(bundle)
-        assert box.start() == "3"
+        box.install(bundle, order)
+        assert box.start() == version
         assert come_up(box, "c") is State.GOOD
 
 
