@@ -6,6 +6,7 @@ bundle is nothing to tell.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 from appliance.errors import EnvironmentFault
 
 MOUNT = Path("/run/vedette/update-stick")
+LOCK = Path("/run/vedette/stick.lock")
+"""Of all programs of the box that look at sticks: the kernel refuses a second mount with other options."""
 PATTERN = "vedette-update_*.bundle"
 _OPTIONS = "ro,nosuid,nodev,noexec,umask=0077"
 
@@ -40,7 +43,13 @@ def bundle_on_stick() -> Iterator[Path | None]:
     if listed.returncode != 0:
         raise EnvironmentFault(f"lsblk: {listed.stderr.strip()}")
     MOUNT.mkdir(parents=True, exist_ok=True)
-    for device in file_systems(listed.stdout or "{}"):
+    with LOCK.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from _first_bundle(file_systems(listed.stdout or "{}"))
+
+
+def _first_bundle(devices: list[str]) -> Iterator[Path | None]:
+    for device in devices:
         if _run("mount", "-t", "vfat", "-o", _OPTIONS, device, str(MOUNT)).returncode != 0:
             continue
         try:
