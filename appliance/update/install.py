@@ -64,7 +64,7 @@ def install(
     """Write a bundle and have it started next; returns the record, which says `staged`.
 
     Raises:
-        BundleRefusedError: it is not installed; nothing that could be started was changed.
+        BundleRefusedError: it is not installed; what runs stays what is started.
         UpdateBusyError: another one is at it, or waits for its restart.
         DiskFault, EnvironmentFault: the box cannot; what runs stays what is started.
     """
@@ -79,9 +79,11 @@ def install(
         try:
             with Bundle.open(path, box.keys) as bundle:
                 return _install(bundle, box, record, order, now_ns, random, on_progress)
-        except BundleRefusedError as error:
-            if order.update_id and box.memory.read() == record:
-                # The collector's operator must hear of it, and the box must not fetch it again.
+        except ApplianceError as error:
+            told = any(outcome.update_id == order.update_id for outcome in record.outcomes)
+            if order.update_id and not told and box.memory.read() == record:
+                # The collector's operator must hear of it, and the box must not fetch it again. Of an offer that is
+                # over (its ticket outlived a power cut) there is nothing more to tell.
                 reason = str(error)[:200]
                 box.memory.write(record.with_outcome("refused", "", reason, now_ns, order.update_id))
             raise

@@ -1,4 +1,4 @@
-"""A bundle on a USB stick: found, and copied to where no hand can pull it out.
+"""A bundle on a USB stick: found, and lent for as long as the stick is in.
 
 Rules of this file: mounting and looking, read-only; what a bundle is worth is judged like any other's. A stick with no
 bundle is nothing to tell.

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from appliance.errors import EnvironmentFault
 from appliance.update import Bundle, BundleRefusedError, Order, State, UpdateBusyError, UpdateKeys
 from appliance.update.bundle import PIECE_BYTES
+from appliance.update.errors import DiskFault
 from appliance.wire.bundle import BundleError, Manifest, Part, read_head, version_key, write_head
 from tests.fakes.box_disk import BoxDisk, Maker, content, root_hash
 
@@ -173,6 +174,23 @@ def test_a_bundle_that_the_box_fell_back_from_is_not_taken_again_by_itself(tmp_p
     box.memory.write(type(box.memory.read())(state=State.FELL_BACK, version="2", digest=digest, update_id=4))
     assert "fell back" in refused(box, path, Order(update_id=4))
     assert box.install(path, Order(update_id=5)).state is State.STAGED
+
+
+def test_a_disk_that_cannot_take_an_offer_is_told_once(tmp_path: Path) -> None:
+    box, path = BoxDisk(tmp_path / "box", MAKER), MAKER.bundle(tmp_path / "b", "2")
+    box.path.write_bytes(bytes(len(box.path.read_bytes())))
+    for _ in range(2):
+        with pytest.raises(DiskFault):
+            box.install(path, Order(update_id=7))
+    assert [(o.kind, o.update_id) for o in box.memory.read().outcomes] == [("refused", 7)]
+
+
+def test_an_offer_that_went_well_is_not_refused_after_all(tmp_path: Path) -> None:
+    box = BoxDisk(tmp_path / "box", MAKER)
+    went_well = box.memory.read().with_outcome("good", "1", "", 4, 9)
+    box.memory.write(went_well)
+    assert "runs already" in refused(box, MAKER.bundle(tmp_path / "b", "1"), Order(update_id=9))
+    assert box.memory.read() == went_well
 
 
 @given(st.binary(max_size=400))
