@@ -254,7 +254,8 @@ def update_late(bench: Bench) -> None:
         for number in (1, 2, 3):
             bench.stage(machine, f"start {number}: boot loader", LOADER, refused=r"VEDETTE healthy")
             started = rf"VEDETTE boot: version {new.replace('.', '[.]')}"
-            bench.stage(machine, f"start {number}: it crashes", started, refused=r"VEDETTE healthy")
+            bench.stage(machine, f"start {number}: version {new}", started, refused=r"VEDETTE healthy")
+            bench.stage(machine, f"start {number}: it crashes", r"\] Kernel panic", refused=r"VEDETTE healthy")
             machine.forget()
         healthy_as(bench, box, old, f"version {old} again")
         settled(box)
