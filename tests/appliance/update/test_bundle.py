@@ -185,6 +185,24 @@ def test_a_disk_that_cannot_take_an_offer_is_told_once(tmp_path: Path) -> None:
     assert [(o.kind, o.update_id) for o in box.memory.read().outcomes] == [("refused", 7)]
 
 
+def test_a_stick_that_is_pulled_out_while_it_is_written_leaves_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, path = BoxDisk(tmp_path / "box", MAKER), MAKER.bundle(tmp_path / "b", "2")
+    whole = Bundle.check
+
+    def check_and_pull_out(bundle: Bundle) -> None:
+        whole(bundle)
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 1)
+
+    monkeypatch.setattr(Bundle, "check", check_and_pull_out)
+    with pytest.raises(BundleRefusedError):
+        box.install(path, Order(update_id=7))
+    assert box.start() == "1"
+    assert [(o.kind, o.update_id) for o in box.memory.read().outcomes] == [("refused", 7)]
+
+
 def test_an_offer_that_went_well_is_not_refused_after_all(tmp_path: Path) -> None:
     box = BoxDisk(tmp_path / "box", MAKER)
     went_well = box.memory.read().with_outcome("good", "1", "", 4, 9)
