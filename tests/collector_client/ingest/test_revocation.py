@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance.wire import session
+from collector_client.ingest import endpoint
+from collector_client.ingest.body import read_body
 from collector_client.store import Control, sensors
 from tests.collector_client.harness import Collector
 from tests.collector_client.served import ROOT, serve
@@ -80,9 +84,20 @@ def test_a_released_sensor_is_heard_again_on_the_connection_it_has(served: Colle
     assert sensor._connection is kept, "quarantine and release close nothing"
 
 
-def test_attack_a_revoked_sensor_goes_on_with_a_request_that_it_had_begun(collector: Collector) -> None:
+def test_attack_a_revoked_sensor_goes_on_with_a_request_that_it_had_begun(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in = threading.Event()
+
+    def reading(*args: Any, **named: Any) -> Any:
+        let_in.set()
+        return read_body(*args, **named)
+
+    # A body is read only of who was let in; revoked before that, the sensor would be refused by name.
+    monkeypatch.setattr(endpoint, "read_body", reading)
     sensor = collector.sensor()
     assert sensor.send([event(1)]).status == 200
+    let_in.clear()
     assert sensor._connection is not None
     head = "".join(
         f"{name}: {value}\r\n" for name, value in session.BatchHeader(7, 2, 2, "0" * 64).to_headers().items()
@@ -90,6 +105,7 @@ def test_attack_a_revoked_sensor_goes_on_with_a_request_that_it_had_begun(collec
     sensor._connection.sock.sendall(
         f"POST {session.BATCHES_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n{head}\r\nhalf".encode()
     )
+    assert let_in.wait(30)
     revoke(collector, sensor)
     assert sensor.wait_until_closed() == b""
     assert collector.numbers(sensor) == [1]
